@@ -85,6 +85,7 @@ def _measure(folder: Path, forks: Forks, hosts: int, size: Size, *, is_middle: b
         if is_middle:
             note("end to end", bench.end_to_end())
             note("end to end, uplink 1/4", bench.end_to_end(0.25))
+            note("next version", bench.next_version())
             note("kill -9", bench.killed())
             note("straggler", bench.slowed())
     return found

@@ -1,4 +1,4 @@
-"""The images of the benchmark: qcow2 files of incompressible data from a fixed seed, and their next versions."""
+"""The images of the benchmark: incompressible data from a fixed seed."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ def make_image(folder: Path, name: str, size_mib: int) -> Path:
     return _packed(folder, raw)
 
 
-def make_next_version(folder: Path, old: str, name: str) -> tuple[Path, int]:
-    """Write an image as the old one, with 5 % of its blocks of 64 KiB changed, in places all over it.
+def make_versions(folder: Path, size_mib: int) -> int:
+    """Write two raw images, `old.raw` and `new.raw`, into the folder; return how many bytes of the new one are changed.
 
-    Return its path, and how many bytes are changed.
+    5 % of its blocks of 64 KiB are, in places all over it.
     """
-    raw = folder.parent / f"{name}.raw"
-    raw.write_bytes((folder.parent / f"{old}.raw").read_bytes())
-    chance = random.Random(f"{_SEED} {name}")
-    pieces = raw.stat().st_size // PIECE
+    old, new = folder / "old.raw", folder / "new.raw"
+    chance = random.Random(f"{_SEED} versions {size_mib}")
+    old.write_bytes(b"".join(chance.randbytes(1 << 20) for _ in range(size_mib)))
+    new.write_bytes(old.read_bytes())
+    pieces = size_mib << 20 >> 16
     changed = chance.sample(range(pieces), max(1, int(pieces * CHANGED_SHARE)))
-    with raw.open("r+b") as file:
+    with new.open("r+b") as file:
         for piece in changed:
             file.seek(piece * PIECE)
             file.write(chance.randbytes(PIECE))
-    return _packed(folder, raw), len(changed) * PIECE
+    for path in (old, new):
+        settled(path)
+    return len(changed) * PIECE
 
 
 def _packed(folder: Path, raw: Path) -> Path:
+    """Write the content of a raw file as a qcow2 image."""
     image = folder / f"{raw.stem}.qcow2"
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
     return settled(image)

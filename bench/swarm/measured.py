@@ -13,7 +13,8 @@ class Measured:
     hosts_s: of each host. memory_bytes: the most that a host has used above its idle process. origin_copies: bytes from
     the image service by the bytes of the image. relay_cpu_s: the most of a host that got the image from another.
     messages: of hosts to the conductor. gap_s: the longest time without a byte at the host behind a fault.
-    moved_ratio: bytes over the links of hosts by those that they lacked.
+    moved_ratio: bytes that each host got from another by those that it lacked; uplink_ratio: the same of the bytes from
+    the image service.
     """
 
     seconds: float
@@ -27,6 +28,7 @@ class Measured:
     messages: int = 0
     gap_s: float = 0.0
     moved_ratio: float = 0.0
+    uplink_ratio: float = 0.0
     hosts_s: list[float] = field(default_factory=list)
 
     @property

@@ -26,7 +26,7 @@ def figures(results: dict[str, Any]) -> dict[str, float | None]:
         "end_to_end_16": x(middle, "end to end"),
         "end_to_end_quarter_16": x(middle, "end to end, uplink 1/4"),
         "origin_copies": max((one["origin_copies"] for one in swarm), default=None),
-        "delta_ratio": delta["moved_ratio"] if delta else None,
+        "delta_ratio": max(delta["moved_ratio"], delta["uplink_ratio"]) if delta else None,
         "speedup_vs_direct_16": round(direct / ours, 1) if direct and ours else None,
         "libtorrent_x_16": min((each for each in torrents if each), default=None),
         "depth_ratio": _ratio(x("64", "swarm"), x("8", "swarm")),

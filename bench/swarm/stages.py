@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.swarm.idle import IdleMeter
-from bench.swarm.images import make_image
+from bench.swarm.images import make_image, make_versions
 from bench.swarm.measured import Measured
 from bench.swarm.sites import Size
 from bench.swarm.torrents import measure_torrent
@@ -41,6 +41,7 @@ class Bench:
         self._images.mkdir()
         make_image(self._images, "whole", self._size.image_mib)
         make_image(self._images, "direct", self._size.direct_mib)
+        self._changed_bytes = make_versions(self._images, self._size.image_mib)
         rate = self._size.bits_per_s
         network = shaped_network(self._folder, hosts=self._hosts, bits_per_s=rate, origin_bits_per_s=rate)
         self.network: ShapedNetwork = self._stack.enter_context(network)
@@ -107,6 +108,20 @@ class Bench:
             finally:
                 self.network.set_rate(self.network.hosts[slow], self._size.bits_per_s)
 
+    def next_version(self) -> Measured:
+        """Let all hosts get a version of which 5 % differs from the one that they have; both are raw images."""
+        old, new = "old.raw", "new.raw"
+        with self._running() as (running, hosts):
+            self.network.set_rates(FAST_BITS_PER_S, FAST_BITS_PER_S)
+            running.cache(hosts, old, SEED_TIMEOUT_S, by_swarm=True)
+            self.network.set_rates(self._size.bits_per_s, self._size.bits_per_s)
+            measured = self._timed(running, hosts, new, by_swarm=True, base=running.images[old])
+            relay = running.plan(new).id
+            moved = sum(running.ask(host, "sent_bytes", relay) for host in hosts)
+            measured.moved_ratio = round(moved / (len(hosts) - 1) / self._changed_bytes, 3)
+            measured.uplink_ratio = round(measured.origin_bytes / self._changed_bytes, 3)
+            return measured
+
     @property
     def _file_bytes(self) -> int:
         return (self._folder / "whole.raw").stat().st_size
@@ -162,9 +177,9 @@ class Bench:
         share = idle.share()
         failed = [f"{result.host}: {result.error}" for result in results if result.error]
         assert not failed, failed
-        content = self._folder / f"{Path(image).stem}.raw"
+        content = self._images / image if image.endswith(".raw") else self._folder / f"{Path(image).stem}.raw"
         for result in results:
-            [entry] = running.entries(result.host)
+            entry = running.entry(result.host, image)
             assert filecmp.cmp(entry, content, shallow=False), f"{result.host} has other bytes"
         hosts_s = [result.ended - began for result in results]
         origin_bytes = running.origin_bytes(image)

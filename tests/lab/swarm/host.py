@@ -78,8 +78,9 @@ class Host:
             rates=rates,
         )
         self._swarm: SwarmFetcher | None = None
+        self._server: PiecesServer | None = None
         if place.conductor:
-            self._swarm = _swarm_fetcher(place, setup, config, rates)
+            self._swarm, self._server = _swarm_fetcher(place, setup, config, rates)
             self._swarm.start()
             setup = replace(setup, fetcher=self._swarm)
         self._driver = build_driver("libvirt", setup)
@@ -118,6 +119,10 @@ class Host:
         """Follow the assignment, as after a message of the conductor."""
         if self._swarm is not None:
             self._swarm.changed(assignment)
+
+    def sent_bytes(self, relay: str) -> int:
+        """Return how many bytes it has sent to other hosts for the relay, with all that is not pieces."""
+        return self._server.serving(relay).sent_bytes if self._server is not None else 0
 
     def fill_disk(self) -> None:
         """Use all free space of the disk of its cache."""
@@ -161,7 +166,9 @@ class _WrongFile(RelayFile):
         return length
 
 
-def _swarm_fetcher(place: HostPlace, setup: HostSetup, config: Config, rates: RateLimits) -> SwarmFetcher:
+def _swarm_fetcher(
+    place: HostPlace, setup: HostSetup, config: Config, rates: RateLimits
+) -> tuple[SwarmFetcher, PiecesServer]:
     planner = _Conductors(Path(place.conductor))
     trust = HostTrust(host=place.name, cell=CELL, clock=setup.clock)
     _retry(lambda: trust.install(planner.certify(place.name, CELL, trust.signing_request())))
@@ -169,7 +176,7 @@ def _swarm_fetcher(place: HostPlace, setup: HostSetup, config: Config, rates: Ra
     server = PiecesServer(trust=trust, address=place.address, ports=(PORT, PORT), limits=limits)
     server.start()
     assert isinstance(setup.fetcher, Fetcher)
-    return SwarmFetcher(
+    fetcher = SwarmFetcher(
         host=SwarmHost(
             name=place.name,
             cell=CELL,
@@ -186,6 +193,7 @@ def _swarm_fetcher(place: HostPlace, setup: HostSetup, config: Config, rates: Ra
         entries=setup.local_cache.open(setup.clock).served,
         serve_for=timedelta(seconds=place.serve_s),
     )
+    return fetcher, server
 
 
 def _retry(act: Callable[[], object]) -> None:

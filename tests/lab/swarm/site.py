@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from precache.core.cache_entries import entry_name
+from precache.core.images import parse_image_id
 from precache.core.relays import MemberState, Relay
 from tests.lab.network import Machine
 from tests.lab.swarm.calls import CallFailed, call
@@ -146,6 +148,10 @@ class Site:
         cache = self.folder / name / INSTANCES / "_base"
         return [path for path in cache.iterdir() if path.is_file() and len(path.name) == 40] if cache.exists() else []
 
+    def entry(self, name: str, image: str) -> Path:
+        """Return where the host publishes this image."""
+        return self.folder / name / INSTANCES / "_base" / entry_name(parse_image_id(self.images[image]))
+
     def log(self, name: str) -> str:
         return (self.folder / name / "log").read_text()
 
@@ -153,8 +159,8 @@ class Site:
         """Return how many bytes of this image the image service has sent, over all hosts; ended requests only."""
         log = self.folder / LOG
         lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        path = f"{self.images[image]}/file"
-        return sum(line["bytes_sent"] for line in lines if line["path"].endswith(path))
+        paths = tuple(f"{self.images[image]}/{data}" for data in ("file", "pieces"))
+        return sum(line["bytes_sent"] for line in lines if line["path"].endswith(paths))
 
     def close(self) -> None:
         self.kill(*self._pids)
