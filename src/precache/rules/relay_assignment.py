@@ -61,11 +61,12 @@ def assignment(relay: Relay, host: str, *, report_interval_s: float = _LEAST_INT
 
 
 def _spares(relay: Relay, members: dict[str, RelayMember], member: RelayMember) -> tuple[Peer, ...]:
-    """Return the host's ancestors beyond its parent, the nearest first, then one host that has every piece."""
+    """Return the host's ancestors beyond its parent, the nearest first, then hosts that have every piece."""
     above = ancestors(members, member.host)[1 : SPARES + 1]
     known = {member.host, member.parent, *above}
     complete = [m.host for m in relay.members if m.state is MemberState.COMPLETE and m.host not in known]
     # Hosts that lose one parent at the same time do not all go to the same spare.
-    extra = [complete[relay.members.index(member) % len(complete)]] if complete else []
+    start = relay.members.index(member) % len(complete) if complete else 0
+    extra = (complete[start:] + complete[:start])[: max(1, SPARES - len(above))]
     tree = RelayTree(relay, _NEVER)
     return tuple(Peer(name, members[name].address) for name in [*above, *extra] if tree.accepts(member, name))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import median
-
 from precache.core.relays import PIECE_BYTES, MemberState, RelayMember, Source
 from precache.rules.relay_tree import RelayTree
 
@@ -14,11 +12,8 @@ _HOP_S = 0.002
 """What a host needs besides to check a piece and send it."""
 
 _SHARED = 2.0
-"""What a second child of a host costs, in times of the whole transfer: it takes half of the rate from all that are
-behind the first one, and gets half of it."""
-
-_SLOW_SHARE = 0.25
-"""A slow child takes less of its parent's rate."""
+"""What children cost that want twice the rate of their parent, in times of the whole transfer: the second child takes
+half of the rate from all that are behind the first one, and gets half of it."""
 
 _SLOWER = 0.5
 """A host is slower than another if its rate is below this share of the other's."""
@@ -28,8 +23,8 @@ _HOLDS_UP = 10.0
 
 _LAST_RESORT = 100.0
 _BEHIND_SLOWER = 10.0
-_FRESH_S = 2.0
-"""A slow host that has received for less than this loses little when it waits for a faster one put before it."""
+_PATIENCE = 0.1
+"""A slow host waits for a faster one that is put before it, if that takes at most this share of the time it needs."""
 
 
 def place(tree: RelayTree, host: str) -> None:
@@ -44,18 +39,18 @@ def place(tree: RelayTree, host: str) -> None:
 def best_parent(tree: RelayTree, host: str) -> str | None:
     """Return the host from which this one should receive; None if it can receive from none.
 
-    The cost of a parent is the time that it adds, in times of the whole transfer: a share of its rate, its distance
-    from the first host, and the time until it has what this host has already.
+    The cost of a parent is the time that it adds, in times of the whole transfer: what its children want beyond its
+    rate, its distance from the first host, and the time until it has what this host has already.
     """
     member = tree[host]
     above = frozenset(tree.ancestors(host))
-    rate = typical_rate(tree)
-    hop = _hop(tree.relay.size_bytes, rate)
+    typical = typical_rate(tree)
+    hop = _hop(tree.relay.size_bytes, typical)
     best: tuple[float, str] | None = None
     for candidate, depth in tree.depths(without=host).items():
         if not tree.accepts(member, candidate):
             continue
-        cost = (depth + 1) * hop + _cost(tree, member, tree[candidate], rate)
+        cost = (depth + 1) * hop + _cost(tree, member, tree[candidate], typical)
         if candidate not in above:
             cost += _behind(tree, member, tree[candidate])
         if best is None or cost < best[0]:
@@ -70,41 +65,54 @@ def put_before_slower(tree: RelayTree, host: str) -> None:
         return
     rate = typical_rate(tree)
     for child in tree.children(member.parent):
-        is_fresh = child.have_bytes <= _FRESH_S * child.link_bytes_per_s
-        if child.host != host and _is_slower(child, member, rate) and is_fresh and tree.accepts(child, host):
+        if child.host != host and _gives_way(tree, child, member, rate) and tree.accepts(child, host):
             tree.follow(child.host, host)
 
 
 def typical_rate(tree: RelayTree) -> int:
-    """Return the median of the known rates of the hosts' links, in bytes per second; 0 if none is known."""
-    known = [member.link_bytes_per_s for member in tree if member.link_bytes_per_s]
-    return int(median(known)) if known else 0
+    """Return the rate that a quarter of the hosts exceeds, in bytes per second; 0 if none is known."""
+    known = sorted(rate for member in tree if (rate := member.link_bytes_per_s or member.rate_bytes_per_s))
+    return known[len(known) * 3 // 4] if known else 0
 
 
-def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, rate: int) -> float:
+def is_slower(one: RelayMember, other: RelayMember, typical: int) -> bool:
+    """Return whether a host is known to be much slower than the other one; typical: the rate of unknown ones."""
+    return 0 < one.link_bytes_per_s < _SLOWER * (other.link_bytes_per_s or typical)
+
+
+def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: int) -> float:
+    wanted = _share(member, typical)
     cost = 0.0
     for child in tree.children(parent.host):
-        if child.host == member.host:
-            continue
-        is_slow = child.is_leaf or _is_slower(child, member, rate)
-        cost += _SHARED * (_SLOW_SHARE if is_slow else 1.0)
-        if member.is_leaf and not child.is_leaf:
-            cost += _HOLDS_UP
-    if parent.is_leaf:
+        if child.host != member.host and not _gives_way(tree, child, member, typical):
+            wanted += _share(child, typical)
+            if member.is_leaf and not child.is_leaf:
+                cost += _HOLDS_UP
+    cost += _SHARED * max(0.0, wanted - max(_share(parent, typical), _share(member, typical)))
+    if parent.is_leaf and (not member.is_leaf or is_slower(parent, member, typical)):
         cost += _LAST_RESORT
-    elif parent.state is MemberState.ACTIVE and _is_slower(parent, member, rate):
+    elif parent.state is MemberState.ACTIVE and is_slower(parent, member, typical):
         cost += _BEHIND_SLOWER
     return cost
+
+
+def _gives_way(tree: RelayTree, child: RelayMember, member: RelayMember, typical: int) -> bool:
+    """Return whether a slow host may wait until a faster one, put before it, has what the slow one has."""
+    if not is_slower(child, member, typical):
+        return False
+    left = tree.relay.size_bytes - child.have_bytes
+    return child.have_bytes * _share(child, typical) <= _PATIENCE * left or not tree.relay.size_bytes
+
+
+def _share(member: RelayMember, typical: int) -> float:
+    """Return the host's rate in typical ones; 1 while unknown."""
+    return member.link_bytes_per_s / typical if member.link_bytes_per_s and typical else 1.0
 
 
 def _behind(tree: RelayTree, member: RelayMember, parent: RelayMember) -> float:
     if parent.state is MemberState.COMPLETE or not tree.relay.size_bytes:
         return 0.0
     return max(0, member.have_bytes - parent.have_bytes) / tree.relay.size_bytes
-
-
-def _is_slower(one: RelayMember, other: RelayMember, rate: int) -> bool:
-    return 0 < one.link_bytes_per_s < _SLOWER * (other.link_bytes_per_s or rate)
 
 
 def _hop(size_bytes: int, rate: int) -> float:

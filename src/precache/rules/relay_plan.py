@@ -14,8 +14,8 @@ from precache.core.relays import MemberState, Relay, RelayMember, RelayReport, R
 from precache.rules.relay_assignment import report_interval_of
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
-from precache.rules.relay_seeders import watch_seeder
-from precache.rules.relay_stragglers import is_straggler, note_pace, relieve, take_from_crowded
+from precache.rules.relay_seeders import prefer_faster, watch_seeder
+from precache.rules.relay_stragglers import note_pace, relieve, straggling, take_from_crowded
 from precache.rules.relay_tree import RelayTree
 
 _MISSED_REPORTS = 3
@@ -49,6 +49,8 @@ def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
         )
     )
     settle(tree)
+    prefer_faster(tree, member.host)
+    settle(tree)
     put_before_slower(tree, member.host)
     return tree.finish()
 
@@ -80,14 +82,15 @@ def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Rela
     waits itself. A host that fetches from the image service has left also if others wait. As long as no host of
     the relay reports, none has left: then it is the messages that do not arrive.
     """
+    if all(not _is_silent(member, now, report_interval_s) for member in relay.members):
+        return relay
+    last = max(_last_sign(member) for member in relay.members)
+    if now - last > _patience(Source.HOST, report_interval_s):
+        return relay
     tree = RelayTree(relay, now)
-    last = max((_last_sign(member) for member in tree), default=now)
-    if now - last <= _patience(Source.HOST, report_interval_s):
-        for member in tree:
-            if member.state is MemberState.ACTIVE and _is_missed(tree, member):
-                patience = _patience(member.source, report_interval_s)
-                if now - _last_sign(member) > patience:
-                    tree.update(member.host, state=MemberState.LEFT)
+    for member in relay.members:
+        if _is_silent(member, now, report_interval_s) and _is_missed(tree, member):
+            tree.update(member.host, state=MemberState.LEFT)
     settle(tree)
     return tree.finish()
 
@@ -158,8 +161,9 @@ def _progress(tree: RelayTree, report: RelayReport) -> None:
 
 def _slow(tree: RelayTree, report: RelayReport) -> None:
     settle(tree)
-    if is_straggler(tree, report):
-        relieve(tree, report.host)
+    pace = straggling(tree, report)
+    if pace is not None:
+        relieve(tree, report.host, pace)
 
 
 def _lost_parent(tree: RelayTree, report: RelayReport) -> None:
@@ -246,6 +250,11 @@ def _is_missed(tree: RelayTree, member: RelayMember) -> bool:
     return member.source is Source.IMAGE_SERVICE and any(
         other.state is MemberState.ACTIVE and other.source is Source.WAIT for other in tree
     )
+
+
+def _is_silent(member: RelayMember, now: datetime, report_interval_s: float) -> bool:
+    patience = _patience(member.source, report_interval_s)
+    return member.state is MemberState.ACTIVE and now - _last_sign(member) > patience
 
 
 def _last_sign(member: RelayMember) -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, ReportKind, Source
-from precache.rules.relay_places import best_parent
+from precache.rules.relay_places import best_parent, is_slower, typical_rate
 from precache.rules.relay_tree import RelayTree
 
 _COLLAPSED = 0.2
@@ -14,10 +14,11 @@ _COLLAPSED = 0.2
 _WORTH = 2.0
 """Another one starts if the rest would take this seeder so many times as long as the whole takes at its best rate."""
 
-_LOOK = timedelta(seconds=4)
-"""Between two looks at what a seeder has gained. Conversions advance in parts."""
+_WATCHED = timedelta(seconds=6)
+"""The time over which gains count. Conversions advance in parts, and an image service may pause."""
 
-_WATCHED = timedelta(seconds=8)
+_NEW = timedelta(seconds=2)
+"""Hosts are called at about the same time: the best one may be a moment later than another one."""
 
 
 def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
@@ -28,17 +29,33 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     member = tree.find(report.host)
     if member is None or report.kind is not ReportKind.PROGRESS or not _seeds(member):
         return
-    since = member.reported_at or member.joined_at
-    if since is None or tree.now - since < _LOOK or not tree.relay.size_bytes:
+    since = member.slow_since
+    if since is not None and tree.now - since < _WATCHED:
         return
-    rate = (report.have_bytes - member.have_bytes) / (tree.now - since).total_seconds()
-    best = max(member.uplink_bytes_per_s, int(rate))
-    left = tree.relay.size_bytes - report.have_bytes
-    is_slow = rate < _COLLAPSED * best and left * best > _WORTH * tree.relay.size_bytes * max(rate, 1)
-    slow_since = (member.slow_since or since) if is_slow else None
-    tree.update(member.host, uplink_bytes_per_s=best, slow_since=slow_since)
-    if slow_since is not None and tree.now - slow_since >= _WATCHED:
+    tree.update(member.host, slow_since=tree.now, slow_have_bytes=report.have_bytes)
+    if since is None:
+        return
+    rate = int((report.have_bytes - member.slow_have_bytes) / (tree.now - since).total_seconds())
+    best = max(member.uplink_bytes_per_s, rate)
+    tree.update(member.host, uplink_bytes_per_s=best)
+    size, left = tree.relay.size_bytes, tree.relay.size_bytes - report.have_bytes
+    if rate < _COLLAPSED * best and left * best > _WORTH * size * max(rate, 1):
         _replace(tree, member.host)
+
+
+def prefer_faster(tree: RelayTree, host: str) -> None:
+    """Let a host that has just joined fetch in place of the seeder, if that is known to be slow and has nothing yet."""
+    joining = tree[host]
+    if tree.relay.root or joining.is_leaf or not tree.serves(joining) or joining.source is not Source.HOST:
+        return
+    for seeder in tree:
+        is_new = seeder.joined_at is not None and tree.now - seeder.joined_at < _NEW
+        if _seeds(seeder) and is_new and not seeder.have_bytes and is_slower(seeder, joining, typical_rate(tree)):
+            tree.fetch(host)
+            tree.wait(seeder.host)
+            for child in tree.children(seeder.host):
+                tree.follow(child.host, host)
+            return
 
 
 def _replace(tree: RelayTree, host: str) -> None:

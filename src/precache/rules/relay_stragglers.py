@@ -6,16 +6,17 @@ Hosts behind a straggler do not lag behind their own parents, so the first one o
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, Source
-from precache.rules.relay_places import best_parent
+from precache.rules.relay_places import best_parent, is_slower, place, typical_rate
 from precache.rules.relay_tree import RelayTree
 
 LAG_S = 0.5
 """A host lags if its parent has so many seconds of its own rate more."""
 
-_WATCHED = timedelta(seconds=1)
+_WATCHED_S = 1.0
 _WATCHED_AT_MOST = timedelta(seconds=3)
 _CALM = timedelta(seconds=1)
 """After a change of its place a host catches up, and its reports tell nothing."""
@@ -23,17 +24,29 @@ _CALM = timedelta(seconds=1)
 _GAIN = 0.7
 """A host is slow if it gains less than this share of what its parent gains."""
 
-_ENOUGH_SLOW_CHILDREN = 2
+_RECOVERED = 1.3
+"""A leaf is none any more if it receives so many times as fast as when it was slow."""
 
 
-def is_straggler(tree: RelayTree, report: RelayReport) -> bool:
-    """Return whether the host that reports SLOW is slower than its parent; remember the report for the next one."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a host and its parent gained in the same time, in bytes per second."""
+
+    own: int
+    parents: int
+
+
+def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
+    """Return the pace of the host that reports SLOW if it is slower than its parent, else None.
+
+    The first report is remembered for the next one.
+    """
     member = tree[report.host]
     if member.source is not Source.HOST or (report.parent and report.parent != member.parent):
-        return False
+        return None
     if member.assigned_at is not None and tree.now - member.assigned_at < _CALM:
         tree.update(member.host, slow_since=None)
-        return False
+        return None
     if member.slow_since is None or tree.now - member.slow_since > _WATCHED_AT_MOST:
         tree.update(
             member.host,
@@ -41,44 +54,55 @@ def is_straggler(tree: RelayTree, report: RelayReport) -> bool:
             slow_have_bytes=report.have_bytes,
             slow_offered_bytes=report.offered_bytes,
         )
-        return False
-    watched = tree.now - member.slow_since
-    if watched < _WATCHED:
-        return False
-    parents_gain = report.offered_bytes - member.slow_offered_bytes
-    gain = report.have_bytes - member.slow_have_bytes
+        return None
+    seconds = (tree.now - member.slow_since).total_seconds()
+    if seconds < _WATCHED_S:
+        return None
+    pace = Pace(
+        own=int((report.have_bytes - member.slow_have_bytes) / seconds),
+        parents=int((report.offered_bytes - member.slow_offered_bytes) / seconds),
+    )
     lag = report.offered_bytes - report.have_bytes
-    return gain < _GAIN * parents_gain and lag > LAG_S * parents_gain / watched.total_seconds()
+    return pace if pace.own < _GAIN * pace.parents and lag > LAG_S * pace.parents else None
 
 
-def relieve(tree: RelayTree, host: str) -> None:
-    """Change one edge so that a host which receives too slowly holds up nobody.
+def relieve(tree: RelayTree, host: str, pace: Pace) -> None:
+    """Change as few edges as needed so that a host which receives too slowly holds up nobody.
 
-    If its parent has another child, one of the two goes elsewhere. If another host was slow with this parent before,
+    If its parent has another child, one of the two goes elsewhere. If another host was as slow with this parent before,
     the parent is the slow one. Otherwise the host goes to the end as a leaf, and its children go to its parent.
     """
     member = tree[host]
     parent = tree[member.parent]
     siblings = [child for child in tree.children(parent.host) if child.host != host]
     tree.update(host, slow_since=None)
+    if not parent.rate_bytes_per_s:
+        tree.update(parent.host, rate_bytes_per_s=pace.parents)
+    if member.is_leaf or (
+        0 < member.link_bytes_per_s < _RECOVERED * pace.own and is_slower(member, parent, pace.parents)
+    ):
+        _bypass(tree, host)  # It is known to be slow, and no surprise.
+        return
     if siblings and _spread(tree, [member, *siblings]):
         return
-    accusers = [each for each in tree if parent.host in each.slow_with and each.host != host]
-    if parent.source is Source.HOST and len(accusers) + 1 >= _ENOUGH_SLOW_CHILDREN:
+    accusers = [each for each in tree if each.host != host and each.slow_with == (parent.host,)]
+    if parent.source is Source.HOST and any(_is_alike(each.link_bytes_per_s, pace.own) for each in accusers):
         for accuser in accusers:
-            tree.update(accuser.host, slow_with=tuple(name for name in accuser.slow_with if name != parent.host))
+            tree.update(accuser.host, slow_with=(), link_bytes_per_s=0, is_leaf=False)
         _bypass(tree, parent.host)
         return
-    tree.update(host, slow_with=(*(name for name in member.slow_with if name != parent.host), parent.host))
+    slow_with = (*(name for name in member.slow_with if name != parent.host), parent.host)
+    tree.update(host, slow_with=slow_with, link_bytes_per_s=max(1, pace.own))
     _bypass(tree, host)
 
 
 def note_pace(tree: RelayTree, report: RelayReport) -> None:
-    """Forget that a host was slow when a regular report shows that it keeps up."""
+    """Forget that a host was slow when a regular report shows that it keeps up, and faster than it was then."""
     member = tree[report.host]
     lag = report.offered_bytes - report.have_bytes
-    if member.is_leaf and report.offered_bytes and lag <= LAG_S * report.rate_bytes_per_s:
-        tree.update(member.host, is_leaf=False)
+    keeps_up = report.offered_bytes > 0 and lag <= LAG_S * report.rate_bytes_per_s
+    if member.is_leaf and keeps_up and report.rate_bytes_per_s > _RECOVERED * member.link_bytes_per_s:
+        tree.update(member.host, is_leaf=False, link_bytes_per_s=report.rate_bytes_per_s, slow_with=())
 
 
 def take_from_crowded(tree: RelayTree, host: str) -> None:
@@ -107,24 +131,41 @@ def _lacks_much(tree: RelayTree, member: RelayMember) -> bool:
 
 
 def _spread(tree: RelayTree, children: list[RelayMember]) -> bool:
-    """Move one of the children of a host to a host that has none, the slow ones first; return whether one was moved."""
+    """Move one of the children of a host to the end, the slow ones first; return whether one was moved."""
     for child in sorted(children, key=lambda each: (not each.is_leaf, each.have_bytes)):
         found = best_parent(tree, child.host)
-        if found and found != child.parent and not tree.children(found):
+        if found and found != child.parent and all(other.is_leaf for other in tree.children(found)):
             tree.follow(child.host, found)
             return True
     return False
 
 
 def _bypass(tree: RelayTree, host: str) -> None:
-    """Move the host to the end as a leaf. Its children go to its parent."""
-    children = tree.children(host)
+    """Move the host to the end as a leaf, and those behind it that are faster to its parent."""
+    above = tree[host].parent
     tree.update(host, is_leaf=True)
+    if _free_children(tree, host):
+        end = best_parent(tree, host)
+        if end is not None and end != above:
+            tree.follow(host, end)
+
+
+def _free_children(tree: RelayTree, host: str) -> bool:
+    """Let the children of a slow host that are faster receive from its parent; return whether there were any.
+
+    Of those that were slow themselves the faster ones go to the end.
+    """
+    slow, typical = tree[host], typical_rate(tree)
+    children = tree.children(host)
+    held_up = [child for child in children if not child.is_leaf and not is_slower(child, slow, typical)]
+    for child in held_up:
+        if tree.accepts(child, slow.parent):
+            tree.follow(child.host, slow.parent)
     for child in children:
-        if tree.accepts(child, tree[host].parent):
-            tree.follow(child.host, tree[host].parent)
-    if not children:
-        return
-    end = best_parent(tree, host)
-    if end is not None and end != tree[host].parent:
-        tree.follow(host, end)
+        if child.is_leaf and is_slower(slow, child, typical):
+            place(tree, child.host)
+    return bool(held_up)
+
+
+def _is_alike(one: int, other: int) -> bool:
+    return one < 2 * other and other < 2 * one

@@ -32,7 +32,7 @@ class RelayTree:
         lost: Counter[str] = Counter()
         wrong: Counter[str] = Counter()
         for member in relay.members:
-            if member.state is MemberState.ACTIVE and member.source is Source.HOST:
+            if _receives(member):
                 self._children.setdefault(member.parent, {})[member.host] = None
             if member.state is not MemberState.LEFT:
                 lost.update(member.lost)
@@ -66,7 +66,7 @@ class RelayTree:
         if {"state", "source", "parent", "address", "key"} & changes.keys():
             self._touched.add(host)
             self._children.get(old.parent, {}).pop(host, None)
-            if new.state is MemberState.ACTIVE and new.source is Source.HOST:
+            if _receives(new):
                 self._children.setdefault(new.parent, {})[host] = None
         return new
 
@@ -123,8 +123,7 @@ class RelayTree:
 
     def is_orphan(self, member: RelayMember) -> bool:
         """Return whether the member has a parent from which it cannot receive."""
-        is_child = member.state is MemberState.ACTIVE and member.source is Source.HOST
-        return is_child and not self.accepts(member, member.parent)
+        return _receives(member) and not self.accepts(member, member.parent)
 
     def depths(self, without: str = "") -> dict[str, int]:
         """Return how far each host that can get the image is from a host that has it, or fetches it.
@@ -180,11 +179,15 @@ class RelayTree:
         return found
 
 
+def _receives(member: RelayMember) -> bool:
+    return member.state is MemberState.ACTIVE and member.source is Source.HOST
+
+
 def ancestors(members: dict[str, RelayMember], host: str) -> list[str]:
-    """Return the host's parent, that one's parent and so on, without a host that occurs twice."""
+    """Return the host's parent, that one's parent and so on, up to one that has every piece, or fetches them."""
     found: dict[str, None] = {}
     member = members[host]
-    while member.source is Source.HOST and member.parent in members and member.parent not in found:
+    while _receives(member) and member.parent in members and member.parent not in found:
         found[member.parent] = None
         member = members[member.parent]
     return list(found)
@@ -195,7 +198,7 @@ def _way(members: dict[str, RelayMember], host: str) -> _Way:
     member = members[host]
     way: list[tuple[str, str]] = []
     above = member
-    while above.source is Source.HOST and above.parent in members and len(way) <= SPARES:
+    while _receives(above) and above.parent in members and len(way) <= SPARES:
         above = members[above.parent]
         way.append((above.host, above.address))
     return member.source, tuple(way)
