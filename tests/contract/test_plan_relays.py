@@ -129,6 +129,16 @@ def test_a_root_that_another_conductor_was_told_reaches_every_host_soon(site):
     assert site.report(second, size_bytes=7).root != ""
 
 
+def test_every_report_of_a_seeder_is_judged_by_the_rules(site):
+    first, _ = chain(site, 2)
+    site.conductors = site.conductors[:1]
+    for have_bytes in (0, 0, 5_000):
+        site.pass_s(5)
+        first = site.report(first, have_bytes=have_bytes, size_bytes=10**9)
+
+    assert site.stores.relays.find(first.relay).member("cmp-0").uplink_bytes_per_s == 1_000
+
+
 def test_a_second_job_joins_the_relay_of_the_first_and_another_form_has_its_own(site):
     first = site.join(0)
 

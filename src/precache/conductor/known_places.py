@@ -8,11 +8,12 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from precache.core.relays import Assignment, MemberState, RelayReport, ReportKind, Source
+from precache.core.relays import Assignment, Relay, RelayMember, RelayReport
 from precache.ports.relay_store import ChangedRelay
+from precache.rules.relay_plan import is_routine
 
 KEPT_FOR = timedelta(minutes=1)
 """A small part of the lifetime of a ticket, which the assignment contains."""
@@ -25,24 +26,17 @@ _MOST_PLACES = 20_000  # with some kilobytes each
 
 @dataclass(frozen=True, slots=True)
 class KnownPlace:
-    """A host's assignment. size_bytes: of the file; 0 while unknown. cell: of the relay. until: when it is given up."""
+    """A host's assignment. relay: without its members. until: when the place is given up."""
 
     assignment: Assignment
-    state: MemberState
-    cell: str
-    size_bytes: int
+    relay: Relay
+    member: RelayMember
     until: float
 
     def is_unchanged_by(self, report: RelayReport) -> bool:
-        """Return whether the report says nothing new but numbers."""
-        parent = self.assignment.parent
-        return (
-            report.kind is ReportKind.PROGRESS
-            and report.cell == self.cell
-            and report.version == self.assignment.version
-            and report.parent in ("", parent.host if parent else "")
-            and not (report.size_bytes and not self.size_bytes)
-        )
+        """Return whether the report of the host brings nothing new but numbers."""
+        is_current = (report.cell, report.version) == (self.relay.key.cell, self.member.version)
+        return is_current and is_routine(self.relay, self.member, report)
 
 
 class KnownPlaces:
@@ -54,20 +48,18 @@ class KnownPlaces:
         self._places: OrderedDict[tuple[str, str], KnownPlace] = OrderedDict()
 
     def note(self, changed: ChangedRelay, assignment: Assignment) -> None:
-        """Store the assignment of a host that has a place and is not watched for being slow; else none."""
+        """Store the assignment that a host gets now."""
         relay, key = changed.after, (assignment.relay, assignment.host)
-        member = relay.member(assignment.host)
         if (relay.root, relay.reason) != (changed.before.root, changed.before.reason):
             self._forget(relay.id)
+        member = relay.member(assignment.host)
+        if member is None:
+            return
+        kept_for = KEPT_FOR if relay.root else KEPT_WITHOUT_ROOT
+        until = self._monotonic() + kept_for.total_seconds()
         with self._lock:
             self._places.pop(key, None)
-            if member is None or member.state is MemberState.LEFT or assignment.source is Source.WAIT:
-                return
-            if member.is_leaf or member.slow_since is not None or relay.reason:
-                return
-            kept_for = KEPT_FOR if relay.root else KEPT_WITHOUT_ROOT
-            until = self._monotonic() + kept_for.total_seconds()
-            self._places[key] = KnownPlace(assignment, member.state, relay.key.cell, relay.size_bytes, until)
+            self._places[key] = KnownPlace(assignment, replace(relay, members=()), member, until)
             if len(self._places) > _MOST_PLACES:
                 self._places.popitem(last=False)
 

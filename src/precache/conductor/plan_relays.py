@@ -173,7 +173,7 @@ class PlanRelays:
             return None
         progress = MemberProgress(
             host=report.host,
-            state=place.state,
+            state=place.member.state,
             version=report.version,
             have_bytes=report.have_bytes,
             offered_bytes=report.offered_bytes,

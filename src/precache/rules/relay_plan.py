@@ -60,7 +60,7 @@ def reported(relay: Relay, report: RelayReport, now: datetime) -> Relay:
     member = relay.member(report.host)
     if member is None:
         return relay
-    if _is_routine(relay, member, report):
+    if is_routine(relay, member, report):
         noted = _noted(member, report, now)
         return replace(relay, members=tuple(noted if each is member else each for each in relay.members))
     tree = RelayTree(relay, now)
@@ -95,8 +95,11 @@ def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Rela
     return tree.finish()
 
 
-def _is_routine(relay: Relay, member: RelayMember, report: RelayReport) -> bool:
-    """Return whether the report changes nothing but numbers, as most do. Then the other members need no look."""
+def is_routine(relay: Relay, member: RelayMember, report: RelayReport) -> bool:
+    """Return whether the report changes nothing but numbers, as most do. Then the other members need no look.
+
+    relay: its members do not count.
+    """
     return (
         report.kind is ReportKind.PROGRESS
         and member.state is MemberState.ACTIVE
