@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ from precache.core.cache_contents import ImageSize
 from precache.core.errors import PrecacheError
 from precache.core.images import Image, ImageId
 from precache.core.relays import Form
+from precache.fetch.attempt import POLL_SECONDS
 from precache.fetch.fetcher import describe
 from precache.fetch.space import CLONE, PIECES, SpaceCheck
 from precache.imagecache.bases import Base, CloneFile, lineage_of, open_base, reflink
@@ -221,8 +223,14 @@ class HostPieces:
 
 
 def _note_content(file: RelayFile, path: Path, check: Callable[[], None]) -> None:
-    """Tell the file which pieces it has. Holes are pieces that it lacks."""
-    index = 0
+    """Tell the file which pieces it has. Holes are pieces that it lacks. check: called some ten times a second."""
+    index, check_at_s = 0, 0.0
+
+    def watch(_hashed_bytes: int, _read_bytes: int) -> None:
+        nonlocal check_at_s
+        if time.monotonic() >= check_at_s:
+            check()
+            check_at_s = time.monotonic() + POLL_SECONDS
 
     def add(digests: bytes) -> None:
         nonlocal index
@@ -232,5 +240,5 @@ def _note_content(file: RelayFile, path: Path, check: Callable[[], None]) -> Non
                 file.add_local(index, digest)
             index += 1
 
-    with ContentHash(path, lambda _hashed, _read: check(), on_digests=add) as content:
+    with ContentHash(path, watch, on_digests=add) as content:
         content.digest()

@@ -85,7 +85,10 @@ class ServedRelays:
             return any(served.entry == entry for served in self._served.values())
 
     def end(self, relay: str, reason: str) -> None:
-        """Serve it no more; harmless if it is not served. reason: for the conductors."""
+        """Serve it no more; harmless if it is not served.
+
+        reason: with which the conductors learn that the host leaves the relay; empty if it has joined it again.
+        """
         with self._lock:
             served = self._served.pop(relay, None)
         if served is None:
@@ -93,7 +96,10 @@ class ServedRelays:
         self._server.withdraw(relay)
         served.file.close()
         self._entries.end(served.entry.name)
-        served.reports.leave(reason)
+        if reason:
+            served.reports.leave(reason)
+        else:
+            served.reports.stop()
         self._forget(relay)
 
     def check(self) -> None:

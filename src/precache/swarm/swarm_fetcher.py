@@ -74,7 +74,7 @@ class SwarmFetcher:
         form = Form.RAW if self._host.fetcher.is_converted(image.disk_format) else Form.AS_IS
         first = self._join(image, form, staging, watch)
         relay = first.relay
-        self.served.end(relay, "the image is not in its cache any more")  # it was removed, or it would not be fetched
+        self.served.end(relay, "")  # its entry was removed, or it would not be fetched
         pieces = HostPieces(
             image=image,
             form=form,

@@ -201,3 +201,32 @@ def test_an_entry_that_another_program_removes_is_served_no_more(site):
     assert not one.cache.served.why_kept(one.entry(IMAGE).name)
     wait_until(lambda: ReportKind.LEFT in site.planner.kinds("one"))
     site.finish(one.cache_image(IMAGE))
+
+
+def test_a_seeder_that_is_paused_leaves_its_turn_to_another_and_comes_back_as_a_child(site):
+    (one, two), futures = site.begin_chain("one", "two")
+
+    one.stop_task(StopReason.PAUSED, keeps_data=True)
+    with pytest.raises(Stopped):
+        futures[0].result(30)
+    assert one.left() == ["data", "record"]
+    wait_until(lambda: site.images.streams == 2)
+    again = one.cache_image(IMAGE)
+    wait_until(lambda: site.planner.parent_of("one") == "two")
+    site.finish(futures[1], again)
+
+    assert one.fetched.bytes_from.hosts
+    assert [host.left() for host in (one, two)] == [["", "precache"]] * 2
+
+
+def test_hosts_that_nobody_can_reach_are_not_asked_in_a_loop_and_the_image_service_is_not_either(site):
+    hosts, _ = site.begin_chain("one", "two")
+    hosts[0].server.stop()
+    hosts[1].server.stop()
+    site.host("three").cache_image(IMAGE)
+
+    wait_until(lambda: site.planner.kinds("three"))
+    time.sleep(0.5)
+
+    assert len(site.planner.kinds("three")) < 8
+    assert site.images.streams <= 2
