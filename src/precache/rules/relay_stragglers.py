@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, Source
+from precache.rules.relay_lag import LAG_S
 from precache.rules.relay_places import best_parent, is_slower, place, typical_rate
 from precache.rules.relay_tree import RelayTree
-
-LAG_S = 0.5
-"""A host lags if its parent has so many seconds of its own rate more."""
 
 _WATCHED_S = 1.0
 _WATCHED_AT_MOST = timedelta(seconds=3)

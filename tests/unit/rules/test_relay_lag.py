@@ -60,3 +60,13 @@ def test_the_rate_is_that_of_the_last_seconds(rate):
 
 def test_a_host_that_receives_nothing_while_its_parent_gets_more_is_slow():
     assert reports(rate=0.0, offer=lambda now: MIB * now)
+
+
+def test_a_host_a_little_slower_than_its_parent_is_not_slow_however_far_it_falls_back():
+    assert reports(rate=9 * MIB, offer=lambda now: 10 * MIB * now, seconds=60.0) == []
+
+
+def test_a_host_that_stays_slow_reports_less_and_less_often():
+    found = reports(rate=MIB, offer=lambda now: 20 * MIB * now, seconds=100.0)
+    assert len(found) < 14
+    assert found[-1] - found[-2] > 10
