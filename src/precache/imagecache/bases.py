@@ -76,11 +76,12 @@ class Base:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the file; safe to repeat. Its digests stay."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+    def close(self) -> bool:
+        """Close the file, and return True; False if it was closed. Its digests stay."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        return fd >= 0
 
     @property
     def pieces(self) -> int:

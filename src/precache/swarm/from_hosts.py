@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from precache.core.errors import PeerLost, RelayFailed, RelayRefused, WrongPiece
+from precache.core.errors import NotEnoughSpace, PeerLost, RelayFailed, RelayRefused, WrongPiece
 from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind
 from precache.fetch.fetcher import describe
@@ -76,6 +76,13 @@ class FromHosts:
                 self._note_wrong(error)
             except RelayRefused as error:
                 self._wait_for_certificate(error, assignment)
+                return
+            except NotEnoughSpace:
+                self.end()
+                if not work.pieces.give_up_base():
+                    raise
+                _log.info("Image %s is received as a whole, so that an older one can make room", work.image.id)
+                work.offer(work.pieces.open(work.check))
                 return
             finally:
                 self.end()

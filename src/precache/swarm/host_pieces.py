@@ -23,6 +23,7 @@ from precache.fetch.fetcher import describe
 from precache.fetch.space import CLONE, PIECES, SpaceCheck
 from precache.imagecache.bases import Base, CloneFile, lineage_of, open_base, reflink
 from precache.imagecache.records.entry_records import EntryRecords
+from precache.imagecache.served_entries import ServedEntries
 from precache.imagecache.space.disk_usage import allocated_by
 from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
@@ -52,12 +53,13 @@ class HostPieces:
         clock: Clock,
         reserves_whole_disk: bool,
         base: ImageId | None = None,
+        entries: ServedEntries | None = None,
         open_file: OpenFile = RelayFile,
         clone: CloneFile = reflink,
     ) -> None:
         """reserves_whole_disk: require space for the whole file, holes included; else for the image's own size.
 
-        base: the older image that the order names, if any.
+        base: the older image that the order names, if any. entries: learn which older image is in use.
         open_file, clone: open the file for pieces, and clone an older image. Tests pass functions that act as a full
             disk, or as another file system.
         """
@@ -69,6 +71,7 @@ class HostPieces:
         self._space: SpaceCheck | None = None
         self._admitted = threading.Lock()
         self._clock, self._base_image, self._clone = clock, base, clone
+        self._entries = entries or ServedEntries()
         self._base: Base | None = None
         self._has_looked_for_base = False
         self._cloned: RelayFile | None = None
@@ -130,12 +133,24 @@ class HostPieces:
         self._base = base = open_base(self._staging.directory, records, new, self._base_image)
         if base is None:
             return file
+        self._entries.begin_use(base.path.name)
         _log.info("Image %s: what agrees with image %s in the cache is not received", self._image.id, base.image)
         if not self.allocated_bytes and self._space is None and base.clone_to(self._staging.path(CLONE), self._clone):
             return self._replace_by_clone(file, check)
         base.hash(check)
         file.use_base(base, self.admit)
         return file
+
+    def give_up_base(self) -> bool:
+        """Begin without the older image, which may then be removed to make room; return False if none is used.
+
+        Raises OSError.
+        """
+        if self._base is None:
+            return False
+        self.discard()
+        self._base, self._cloned, self._has_looked_for_base = None, None, True
+        return True
 
     def _replace_by_clone(self, file: RelayFile, check: Callable[[], None]) -> RelayFile:
         self._staging.path(CLONE).rename(self.path)
@@ -188,18 +203,25 @@ class HostPieces:
         """Return the error for an OSError of the cache's disk, in numbers. Call it after `discard`."""
         return (self._space or self._space_check(written_bytes)).failure(error, written_bytes)
 
+    def end(self, *, keep_open: RelayFile | None) -> None:
+        """Close everything but this file, which is served from now on."""
+        self._promised.close()
+        if self.file is not keep_open and self.file is not None:
+            self.file.close()
+        self._close_base()
+
     def close(self) -> None:
         """Close the file and take the promise back; harmless if it is closed. The file stays on the disk."""
-        self._promised.close()
-        if self.file is not None:
-            self.file.close()
-        if self._base is not None:
-            self._base.close()
+        self.end(keep_open=None)
+
+    def _close_base(self) -> None:
+        if self._base is not None and self._base.close():
+            self._entries.end_use(self._base.path.name)
 
     def discard(self) -> None:
         """Close and remove the file, also what is kept of it. Raises OSError."""
         self.close()
-        self.file = None
+        self.file = self._space = None
         self._has_looked_for_base = False
         self.path.unlink(missing_ok=True)
         if self._staging.kept is not None and self.kept_bytes:

@@ -46,6 +46,7 @@ class RelayTransfer:
                 raise work.pieces.failure(error, have_bytes) from error
             raise
         work.reports.end_regular()
+        work.pieces.end(keep_open=work.offered)
         return fetched
 
     def _follow(self) -> Fetched:

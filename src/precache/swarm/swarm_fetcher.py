@@ -43,7 +43,7 @@ class SwarmFetcher:
 
     def __init__(self, *, host: SwarmHost, entries: ServedEntries, serve_for: timedelta) -> None:
         """entries: of the cache, learns which of them are served. serve_for: after an image was published."""
-        self._host = host
+        self._host, self._entries = host, entries
         self._assignments: dict[str, CurrentAssignment] = {}
         self._lock = threading.Lock()
         self.served = ServedRelays(
@@ -84,6 +84,7 @@ class SwarmFetcher:
             clock=self._host.clock,
             reserves_whole_disk=self._host.fetcher.reserves_whole_disk,
             base=order.options.base,
+            entries=self._entries,
             open_file=self._host.open_file,
             clone=self._host.clone,
         )

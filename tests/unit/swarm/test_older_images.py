@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,8 @@ from precache.core.orders import OrderOptions
 from precache.core.relays import PIECE_BYTES
 from precache.core.stopping import StopReason
 from precache.imagecache.records.entry_record import EntryRecord
+from precache.imagecache.space.disk_usage import DiskSize
+from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.imagecache.staging import Staging
 from tests.relay_hosts import BY_SWARM, EVERYTHING, HOLE_BYTES, Site, some_content
 from tests.swarm_files import digests_of
@@ -78,7 +81,7 @@ def chain(site: Site, *hosts, options: OrderOptions = BY_SWARM):
     return futures
 
 
-def test_only_pieces_that_differ_move_between_hosts(site):
+def test_only_pieces_that_differ_move_between_hosts(site, tmp_path):
     two, three = host_with_old(site, "two"), host_with_old(site, "three")
     futures = chain(site, two, three)
     site.images.until = EVERYTHING
@@ -89,7 +92,10 @@ def test_only_pieces_that_differ_move_between_hosts(site):
     expected = BytesFrom(hosts=MOVED, cache=len(AFTER) - MOVED - HOLE_BYTES)
     assert [host.fetched.bytes_from for host in (two, three)] == [expected] * 2
     assert all(host.entry(OLD).read_bytes() == BEFORE for host in (two, three))
+    assert not two.cache.served.why_kept(two.entry(OLD).name)
     assert two.left() == sorted(["", "precache"] * 2)
+    opened = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert sorted(str(path) for path in opened if path.is_relative_to(tmp_path)) == sorted(map(str, paths))
 
 
 def test_a_host_behind_one_with_a_base_needs_none(site):
@@ -142,6 +148,22 @@ def test_a_base_that_is_removed_meanwhile_is_used_to_the_end(site):
 
     assert futures[1].result(30).read_bytes() == AFTER
     assert two.fetched.bytes_from.hosts == MOVED
+
+
+def test_a_base_in_use_is_not_removed_and_is_given_up_if_the_disk_is_full(site):
+    two = host_with_old(site, "two")
+
+    def disk_size(_directory):  # as if the older image could be removed to make room
+        free_bytes = len(AFTER) - 1 if two.cache.served.why_kept(two.entry(OLD).name) else 1 << 40
+        return DiskSize(free_bytes, free_bytes)
+
+    two.cache.ledger = SpaceLedger(directory=two.cache.directory, clock=two.clock, disk_size=disk_size)
+    futures = chain(site, two)
+    site.images.until = EVERYTHING
+
+    assert [future.result(30).read_bytes() for future in futures] == [AFTER] * 2
+    assert two.fetched.bytes_from == BytesFrom(hosts=len(AFTER) - HOLE_BYTES)
+    assert not two.cache.served.why_kept(two.entry(OLD).name)
 
 
 def test_the_order_names_the_base(site):
