@@ -38,7 +38,7 @@ class Obstacle(Enum):
     ABSENT = auto()
     LOCKED = auto()  # a process fetches, copies or boots from it
     PINNED = auto()
-    SERVED = auto()  # other hosts of the site receive it from this one
+    SERVED = auto()  # other hosts of the site receive it from this one, or a newer version takes pieces from it
     IN_USE = auto()  # disks stand on it
     OPEN = auto()  # a running qemu has it open, and no list of disks says so
     USE_UNKNOWN = auto()  # it is not known what is in use
