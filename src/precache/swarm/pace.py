@@ -22,6 +22,11 @@ class Pace:
         self._rate: int | None = None
         self._bucket: TokenBucket | None = None
 
+    @property
+    def is_free(self) -> bool:
+        """Return whether there is no limit, so that nothing needs to be counted."""
+        return self._bucket is None and self._rate_now() is None
+
     def most_bytes(self, wanted: int) -> int:
         """Return how many bytes to read at once: without this, one read could take those of many seconds."""
         rate = self._rate_now()

@@ -57,8 +57,6 @@ class PeerConnection(io.RawIOBase):
         self._peer, self._pace, self._check, self._silence_s = peer, pace, check, silence_s
         self._limit, self._own_pace = limit, Pace(limit.rate_now)
         self._record_s = record_s
-        self._here = 0
-        """How many bytes can be read without a wait."""
         self._check_at = self._heard_at = self._record_at = time.monotonic()
         context = trust.client_context()
         try:
@@ -86,22 +84,29 @@ class PeerConnection(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Read some bytes; return 0 at the end of the stream."""
         view = memoryview(buffer)
-        view = view[: self._own_pace.most_bytes(self._pace.most_bytes(len(view)))]
-        self._wait_for_all(len(view))
-        count = self._repeat(lambda: self._sock.recv_into(view))
-        self._here = max(self._here - count, 0)
+        if self._pace.is_free and self._own_pace.is_free:
+            return self._read_piece(view) if len(view) > _BUFFER_BYTES else self._read(view)
+        count = self._read(view[: self._own_pace.most_bytes(self._pace.most_bytes(len(view)))])
         self._pace.wait(count, self._nap)
         self._own_pace.wait(count, self._nap_for_limit)
         return count
 
-    def _wait_for_all(self, wanted: int) -> None:
-        """Wait until all of a piece is in the kernel, but not long: else each packet would wake this thread."""
-        if wanted <= max(_BUFFER_BYTES, self._here) or self._sock.pending():
-            return
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, wanted)
-        if self._poll.poll(_POLL_S * 1000):
-            self._here = wanted
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    def _read(self, view: memoryview) -> int:
+        return self._repeat(lambda: self._sock.recv_into(view))
+
+    def _read_piece(self, view: memoryview) -> int:
+        """Read all, if it arrives soon: the kernel waits for the whole, else each packet would wake this thread."""
+        sock = self._sock
+        if sock.pending():
+            return self._read(view)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(view))
+        is_here = bool(self._poll.poll(_POLL_S * 1000))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        count = got = self._read(view)
+        while is_here and got and count < len(view):
+            got = self._read(view[count:])
+            count += got
+        return count
 
     def sendall(self, data: bytes) -> None:
         """Send all."""

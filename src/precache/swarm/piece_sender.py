@@ -33,7 +33,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 class PieceSender:
     """One stream to one host. Used by one thread.
 
-    have: the have-list of the receiver. sent: called with each number of bytes that was sent.
+    have: the have-list of the receiver. sent: called with each number of bytes that are sent.
     """
 
     def __init__(
@@ -101,7 +101,6 @@ class PieceSender:
         return end + b"%X\r\n" % length
 
     def _send(self, data: memoryview) -> None:
+        self._sent(len(data))
         while data:
-            count = self._sock.send(data[:_RECORD_BYTES])
-            data = data[count:]
-            self._sent(count)
+            data = data[self._sock.send(data[:_RECORD_BYTES]) :]

@@ -227,7 +227,8 @@ class RelayFile:
     def wait_for_news(self, cursor: Cursor, timeout_s: float) -> News:
         """Return what came after the cursor; wait if there is nothing. After the time there may be no entries."""
         with self._changed:
-            self._changed.wait_for(lambda: self._is_news(cursor), timeout_s)
+            if not self._is_news(cursor):
+                self._changed.wait_for(lambda: self._is_news(cursor), timeout_s)
             entries = self._news.after(cursor.position, self._hashes)
             after = Cursor(cursor.position + len(entries), self._root is not None)
             is_over = self.is_whole and after == Cursor(len(self._news), has_root=True)

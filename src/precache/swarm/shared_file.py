@@ -6,7 +6,6 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
 
@@ -45,15 +44,18 @@ class SharedFile:
 
     def read_into(self, buffer: memoryview, offset: int) -> int:
         """Fill the buffer; return the number of bytes, fewer only at the end of the file. Raises OSError."""
-        filled = 0
-        with self._used() as fd:
+        filled, fd = 0, self._begin_use()
+        try:
             while filled < len(buffer) and (got := os.preadv(fd, [buffer[filled:]], offset + filled)):
                 filled += got
+        finally:
+            self._end_use()
         return filled
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write the data; in a blank file its zeros stay holes. Raises OSError, also after `close`."""
-        with self._used() as fd:
+        fd = self._begin_use()
+        try:
             if self.is_blank:
                 for start, end in _data_runs(data):
                     _write(fd, data[start:end], offset + start)
@@ -63,27 +65,38 @@ class SharedFile:
             if self._unwritten_bytes >= _WRITTEN_BYTES:
                 self._unwritten_bytes = 0
                 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            self._end_use()
 
     def clear(self, offset: int, length: int) -> None:
         """Make the range zero: a hole where the file system can make one. Raises OSError."""
         if self.is_blank:
             return
-        with self._used() as fd:
+        fd = self._begin_use()
+        try:
             numbers = (ctypes.c_int64(offset), ctypes.c_int64(length))
             if _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(_KEEP_SIZE_AND_PUNCH_HOLE), *numbers) == 0:
                 return
             for at in range(0, length, _MOST_ZEROS):
                 _write(fd, memoryview(bytes(min(_MOST_ZEROS, length - at))), offset + at)
+        finally:
+            self._end_use()
 
     def set_size(self, size_bytes: int) -> None:
         """Cut the file off, or lengthen it by a hole. Raises OSError."""
-        with self._used() as fd:
+        fd = self._begin_use()
+        try:
             os.ftruncate(fd, size_bytes)
+        finally:
+            self._end_use()
 
     def stat(self) -> os.stat_result:
         """Return the state of the file, whatever its name is now. Raises OSError."""
-        with self._used() as fd:
+        fd = self._begin_use()
+        try:
             return os.fstat(fd)
+        finally:
+            self._end_use()
 
     def close(self) -> None:
         """Close the file when no thread uses it any more. Safe to repeat."""
@@ -94,17 +107,18 @@ class SharedFile:
             self._changed.wait_for(lambda: not self._users)
             os.close(self._fd)
 
-    @contextmanager
-    def _used(self) -> Iterator[int]:
+    def _begin_use(self) -> int:
+        """Return the descriptor, which stays open until `_end_use`."""
         with self._changed:
             if self._closed:
                 raise OSError(errno.EBADF, "the file of a relay was closed")
             self._users += 1
-        try:
-            yield self._fd
-        finally:
-            with self._changed:
-                self._users -= 1
+        return self._fd
+
+    def _end_use(self) -> None:
+        with self._changed:
+            self._users -= 1
+            if self._closed:
                 self._changed.notify_all()
 
 
@@ -112,7 +126,7 @@ def _data_runs(data: memoryview) -> Iterator[tuple[int, int]]:
     """Return the runs that are not all zero, in units of 4 KiB."""
     start = 0
     for at in range(0, len(data), _GRAIN_BYTES):
-        if data[at : at + _GRAIN_BYTES] == _ZERO_GRAIN:
+        if not data[at] and data[at : at + _GRAIN_BYTES] == _ZERO_GRAIN:
             if start < at:
                 yield start, at
             start = at + _GRAIN_BYTES
