@@ -39,7 +39,7 @@ from precache.adapters.notices_memory import MemoryDuties, MemoryNotices
 from precache.adapters.permits_memory import MemoryCallPermits
 from precache.adapters.permits_sql import SqlCallPermits
 from precache.adapters.relays_memory import MemoryRelays
-from precache.adapters.relays_sql import SqlHostRates, SqlRelayQueries, SqlRelays, SqlRelayTasks
+from precache.adapters.relays_sql import SqlHostLoad, SqlHostRates, SqlRelayQueries, SqlRelays, SqlRelayTasks
 from precache.adapters.sql import Database, SqlProbe, open_database
 from precache.adapters.tokens_memory import MemoryTokens
 from precache.adapters.tokens_sql import SqlTokens
@@ -68,7 +68,7 @@ from precache.ports.job_store import (
     ProgressLog,
     StoreProbe,
 )
-from precache.ports.relay_store import HostRatesStore, RelayQueries, RelayStore, RelayTasks
+from precache.ports.relay_store import HostLoad, HostRatesStore, RelayQueries, RelayStore, RelayTasks
 from precache.ports.tokens import TokenChanges, TokenQueries
 from precache.ports.transfer_rates import TransferRates
 from tests.contract.job_values import SetClock
@@ -108,6 +108,7 @@ class Stores:
     image_statuses: ImageStatuses
     relays: RelayStore
     relay_tasks: RelayTasks
+    host_load: HostLoad
     relay_queries: RelayQueries
     host_rates: HostRatesStore
     tokens: TokenQueries
@@ -154,6 +155,7 @@ def in_memory(request: pytest.FixtureRequest) -> Stores:
         image_statuses=caches,
         relays=relays,
         relay_tasks=relays,
+        host_load=relays,
         relay_queries=relays,
         host_rates=relays,
         tokens=tokens,
@@ -204,6 +206,7 @@ def of_database(database: Database, clock: SetClock) -> Stores:
         image_statuses=SqlImageStatuses(database=database),
         relays=SqlRelays(database=database),
         relay_tasks=SqlRelayTasks(database=database),
+        host_load=SqlHostLoad(database=database),
         relay_queries=SqlRelayQueries(database=database),
         host_rates=SqlHostRates(database=database),
         tokens=tokens,

@@ -290,3 +290,19 @@ def test_rates_of_hosts_are_kept_until_they_are_old(stores):
     stores.host_rates.forget_rates(HOUR)
     assert stores.host_rates.find_rates(["cmp-2", "cmp-1"]) == {"cmp-1": HostRates(5, 6)}
     assert stores.host_rates.find_rates([]) == {}
+
+
+def test_the_load_of_a_host_is_the_tasks_that_run_there_for_all_jobs(stores):
+    stores.clock.set(NOW)
+    for number in (1, 2):
+        stores.intake.add(new_job(number, hosts=["cmp-1", "cmp-2", "cmp-3"]))
+        claim(stores)
+        asked(stores, "cmp-1", DEBIAN, UBUNTU, job=number)
+    asked(stores, "cmp-2", DEBIAN, job=2)
+    ended(stores, "cmp-1", TaskResult(DEBIAN, Outcome.CACHED), job=1)
+
+    load = stores.host_load.running_tasks
+
+    assert load(["cmp-1", "cmp-2", "cmp-3"]) == {"cmp-1": 3, "cmp-2": 1}
+    assert load(["cmp-2", "cmp-9"]) == {"cmp-2": 1}
+    assert load([]) == {}

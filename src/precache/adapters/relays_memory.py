@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,7 +23,7 @@ _EVERY = 10**6
 
 
 class MemoryRelays:
-    """The ports `RelayStore`, `RelayTasks`, `HostRatesStore` and `RelayQueries`; thread-safe.
+    """The ports `HostLoad`, `RelayStore`, `RelayTasks`, `HostRatesStore` and `RelayQueries`; thread-safe.
 
     jobs: where the tasks are.
     """
@@ -91,6 +92,13 @@ class MemoryRelays:
             is_final = self._jobs.get(job_id).state.is_final
             return not is_final and any(task.image == image and task.state is not TaskState.ENDED for task in tasks)
         return False
+
+    def running_tasks(self, hosts: Sequence[str]) -> Mapping[str, int]:
+        found: Counter[str] = Counter()
+        for job in self._jobs.list_jobs(limit=_EVERY):
+            running = self._jobs.list_tasks(job.id, only=TaskFilter(state=TaskState.RUNNING), limit=_EVERY)
+            found.update(task.host for task in running if task.host in hosts)
+        return dict(found)
 
     def relays_of_job(self, job_id: str) -> list[Relay]:
         with suppress(JobNotFound):

@@ -95,6 +95,14 @@ class RelayTasks(Protocol):
         ...
 
 
+class HostLoad(Protocol):
+    """For the conductors: what hosts do at this moment."""
+
+    def running_tasks(self, hosts: Sequence[str]) -> Mapping[str, int]:
+        """Return how many tasks run on each of these hosts, for all jobs; hosts without any are left out."""
+        ...
+
+
 class HostRatesStore(Protocol):
     """For the conductors: the rates of hosts, which relays have shown."""
 

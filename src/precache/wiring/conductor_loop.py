@@ -15,10 +15,12 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.computes_wrapped import RateCapped
 from precache.adapters.jobs_sql import SqlJobClaims, SqlJobLeases, SqlJobQueries
 from precache.adapters.permits_sql import SqlCallPermits
+from precache.adapters.relays_sql import SqlHostLoad, SqlHostRates
 from precache.adapters.sql import Database
 from precache.background.daemon_pool import DaemonPool
 from precache.conductor.announce import Announcer
 from precache.conductor.call_scheduler import CallScheduler
+from precache.conductor.order_calls import OrderCalls
 from precache.conductor.permit_keeper import PermitKeeper
 from precache.conductor.work_loop import WorkLoop
 from precache.config.load import Config
@@ -57,7 +59,8 @@ def conductor_loop(
     listening_for_s: see GroupHosts; infinite if the computes store their heartbeats themselves.
     """
     claims = SqlJobClaims(database=database)
-    swarm = swarm_dispatch(config, swarm_since)
+    order = OrderCalls(rates=SqlHostRates(database=database), load=SqlHostLoad(database=database))
+    swarm = swarm_dispatch(config, swarm_since, order)
     if config.limits.host_bytes_per_s is not None:
         gateway = RateCapped(gateway, bytes_per_s=config.limits.host_bytes_per_s)
         requirement = requirement and requirement.with_options()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from precache.adapters.relays_sql.rows import MEMBERS, read_relay
 from precache.adapters.sql import Database
+from precache.adapters.sql.batches import batches
 from precache.adapters.sql.repeating import repeatable
 from precache.adapters.sql.tables import job_hosts, job_images, jobs, relay_members, relays, tasks
 from precache.core.images import ImageId
@@ -40,6 +42,36 @@ class SqlRelayTasks:
         )
         with self._database.read(is_one_statement=True) as connection:
             return connection.execute(asked).first() is not None
+
+
+class SqlHostLoad:
+    """The port `HostLoad`."""
+
+    def __init__(self, *, database: Database) -> None:
+        self._database = database
+
+    @repeatable
+    def running_tasks(self, hosts: Sequence[str]) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        is_of_host = (job_hosts.c.job == tasks.c.job) & (job_hosts.c.position == tasks.c.host_position)
+        with self._database.read() as connection:
+            running = select(jobs.c.number).where(jobs.c.state == JobState.RUNNING)
+            numbers = list(connection.scalars(running))
+            for names in batches(hosts) if numbers else ():
+                # Found by `ix_tasks_standing`.
+                statement = (
+                    select(job_hosts.c.host, func.count())
+                    .join_from(tasks, job_hosts, is_of_host)
+                    .where(
+                        tasks.c.job.in_(numbers),
+                        tasks.c.state == TaskState.RUNNING,
+                        tasks.c.outcome.is_(None),
+                        job_hosts.c.host.in_(names),
+                    )
+                    .group_by(job_hosts.c.host)
+                )
+                found |= dict(tuple(row) for row in connection.execute(statement))
+        return found
 
 
 class SqlRelayQueries:
