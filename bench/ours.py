@@ -17,15 +17,14 @@ from precache.config.load import load_config
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
-from precache.wiring.hosts import build_driver, host_setup, image_service
+from precache.wiring.hosts import build_driver, host_setup, image_fetcher, image_service
 
 
 def main() -> None:
     folder, url, image = Path(sys.argv[1]), sys.argv[2], parse_image_id(sys.argv[3])
     config = load_config([])
-    setup = host_setup(
-        config=config, host="bench", instances_path=folder / "instances", images=image_service(config, url)
-    )
+    fetcher = image_fetcher(config=config, images=image_service(config, url))
+    setup = host_setup(config=config, host="bench", instances_path=folder / "instances", fetcher=fetcher)
     driver = build_driver("libvirt", setup)
     driver.start()
     print("ready", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
 
@@ -12,6 +12,7 @@ from precache.background.periodic_task import PeriodicTask
 from precache.compute.cache_care import CacheCare, CareSettings
 from precache.compute.cache_reporter import CacheReporter
 from precache.compute.process_images import UNSUPPORTED, ProcessImages
+from precache.compute.swarm_member import SwarmMember
 from precache.compute.turns import Turns
 from precache.core.cache_cleaning import CleanRequest, CleanResult
 from precache.core.cache_contents import CacheContents, ImageSize
@@ -40,8 +41,7 @@ class ComputeService:
     cell: of the host, for heartbeats and progress; empty on a bus, where the receiver knows it.
     release: of precache, for heartbeats. site: of the host, for heartbeats; empty for its cell.
     report_interval: between heartbeats.
-    on_relay_change: called with each new assignment of the conductor, without waiting; None if the host takes part in
-        no swarm. check_swarm: returns how it takes part; None as before.
+    swarm: the host's part in swarms; None if it takes no part.
     rates, kept, alarms, reporter, settings: see CacheCare.
     """
 
@@ -62,15 +62,14 @@ class ComputeService:
         kept: KeptDownloads | None = None,
         alarms: CacheAlarms | None = None,
         reporter: CacheReporter | None = None,
-        on_relay_change: Callable[[Assignment], object] | None = None,
-        check_swarm: Callable[[Peer | None], SwarmState] | None = None,
+        swarm: SwarmMember | None = None,
     ) -> None:
         self.host = host
         self._cell, self._release, self._site = cell, release, site
         self._driver = driver
         self._reports = reports
         self._clock = clock
-        self._on_relay_change, self._check_swarm = on_relay_change, check_swarm
+        self._swarm = swarm
         self._boot_id = uuid.uuid4().hex
         self._stopping = CancelToken()
         turns, rates = Turns(), rates or RateLimits()
@@ -115,6 +114,8 @@ class ComputeService:
             self._beat()
             self._heartbeat.start()
             self._care.start_reports()
+            if self._swarm is not None:  # a host without a heartbeat gets no certificate
+                self._swarm.start()
 
     def process_images(self, request: ImagesRequest) -> Sequence[HostResult]:
         results = self._process_images.process_images(request)
@@ -133,11 +134,11 @@ class ComputeService:
         self._process_images.limit_job(job_id, rates, call)
 
     def change_relay(self, assignment: Assignment) -> None:
-        if self._on_relay_change is not None:
-            self._on_relay_change(assignment)
+        if self._swarm is not None:
+            self._swarm.changed(assignment)
 
     def check_swarm(self, peer: Peer | None) -> SwarmState:
-        return SwarmState() if self._check_swarm is None else self._check_swarm(peer)
+        return SwarmState() if self._swarm is None else self._swarm.check(peer)
 
     def describe_cache(self, images: Sequence[ImageSize]) -> CacheContents:
         """Return which of the images the host's cache holds, and the space for the others; takes milliseconds.
@@ -173,12 +174,16 @@ class ComputeService:
         self._stopping.cancel(StopReason.SHUTDOWN)
         self._heartbeat.ask_to_stop()
         self._care.ask_to_stop()
+        if self._swarm is not None:
+            self._swarm.ask_to_stop()
 
     def stop(self, patience: timedelta) -> None:
         """Call `ask_to_stop`; wait at most that long for the heartbeat, and again for the work on the cache."""
         self.ask_to_stop()
         self._heartbeat.stop(patience)
         self._care.stop(patience)
+        if self._swarm is not None:
+            self._swarm.stop(patience)
 
     def _beat(self) -> None:
         self._care.check_clock()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
-from precache.adapters.bus_oslo import BusReports, ComputeServer, open_bus
+from precache.adapters.bus_oslo import BusReports, BusSwarmPlanner, ComputeServer, open_bus
 from precache.config.load import Config
 from precache.core.errors import CacheUnusable
 from precache.wiring.hosts import build_compute
@@ -59,6 +59,7 @@ class ComputeProcess:
             cache_reports=reports,
             first_report_after=FIRST_REPORT_AFTER,
             progress=progress,
+            planner=BusSwarmPlanner(bus=bus),
         )
         progress.start()
         compute.start()

@@ -16,6 +16,7 @@ from precache.adapters.bus_oslo import (
     OPERATIONS_SINCE,
     OPTIONS_SINCE,
     RPC_VERSION,
+    SWARM_SINCE,
     OsloNotifier,
     SurveyListener,
     WakeListener,
@@ -159,6 +160,7 @@ class ConductorProcess:
                 for_end_times=END_TIMES_SINCE,
                 for_operations=OPERATIONS_SINCE,
             ),
+            swarm_since=SWARM_SINCE,
             listening_for_s=listening_for_s,
             at_stop=self._stops,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from precache.adapters.inventory_sql import SqlCacheReports, SqlHosts
 from precache.adapters.jobs_sql import SqlJobClaims, SqlProgressLog
 from precache.adapters.notifier_log import LogNotifier
 from precache.adapters.sql import Database, open_database, upgrade
+from precache.adapters.swarm_authority import Authority, AuthorityKey
+from precache.adapters.swarm_planner_inprocess import InProcessPlanner
 from precache.api.identity import noauth
 from precache.conductor.clean_host import CleanHost
 from precache.config.load import Config
@@ -28,6 +30,7 @@ from precache.core.text import number_of
 from precache.imageserver.app import create_image_app, refer_to
 from precache.imageserver.library import ImageLibrary
 from precache.imageserver.request_log import RequestLog
+from precache.ports.swarm_planner import SwarmPlanner
 from precache.rules.listen_address import ListenAddress, check_noauth
 from precache.wiring.api_app import api_app
 from precache.wiring.browser_guard import guard_browsers
@@ -41,6 +44,7 @@ from precache.wiring.inventory import local_inventory
 from precache.wiring.notices import start_notices
 from precache.wiring.progress import progress_batcher
 from precache.wiring.purge import start_purge
+from precache.wiring.relays import relay_planner
 from precache.wiring.signatures import image_signatures
 from precache.wiring.sites import start_sites
 from precache.wiring.state_dir import StateDir
@@ -128,6 +132,7 @@ class EmbeddedProcess:
             inventory=inventory,
             gateway=gateway,
             notifier=notifier,
+            swarm_since="",
             at_stop=self._stops,
         )
         self._stops.callback(loop.stop, PATIENCE)
@@ -154,7 +159,17 @@ class EmbeddedProcess:
         start_image_statuses(
             config=self._config, database=database, images=images, owner=EMBEDDED_OWNER, at_stop=self._stops
         )
-        self._start_computes(database, gateway, images)
+        planner = relay_planner(
+            config=self._config,
+            database=database,
+            hosts=inventory.hosts,
+            gateway=gateway,
+            authority=self._authority(),
+            owner=EMBEDDED_OWNER,
+            listening_for_s=lambda _cell: math.inf,
+            at_stop=self._stops,
+        )
+        self._start_computes(database, gateway, images, planner)
         _resume(database)
         loop.start()
         # The conductor is stopped first: a call that breaks after that is repeated later and is not an error.
@@ -179,13 +194,24 @@ class EmbeddedProcess:
         self._stops.callback(library.close)
         return create_image_app(library=library, log=RequestLog(path=state.image_request_log))
 
-    def _start_computes(self, database: Database, gateway: InProcessComputes, images: Failover) -> None:
+    def _authority(self) -> Authority:
+        """Return a new one: the hosts, which it certifies, end with this process."""
+        clock = SystemClock()
+        lifetime = timedelta(hours=self._config.swarm.certificate_hours)
+        return Authority(keys=[AuthorityKey.create(now=clock.now())], clock=clock, certificate_lifetime=lifetime)
+
+    def _start_computes(
+        self, database: Database, gateway: InProcessComputes, images: Failover, planner: SwarmPlanner
+    ) -> None:
+        # All hosts are on this machine, each on a port of its own.
+        swarm = replace(self._config.swarm, listen_address="127.0.0.1", address="127.0.0.1", ports=(0, 0))
+        config = replace(self._config, swarm=swarm)
         progress = progress_batcher(SqlProgressLog(database=database).note, interval=PROGRESS_INTERVAL)
         progress.start()
         self._stops.callback(progress.stop, PATIENCE)
         for host in self._embedding.hosts:
             compute = build_compute(
-                config=self._config,
+                config=config,
                 host=host.name,
                 cell=host.cell,
                 driver=host.driver,
@@ -195,6 +221,7 @@ class EmbeddedProcess:
                 reports=SqlHosts(database=database),
                 cache_reports=SqlCacheReports(database=database),
                 progress=progress,
+                planner=InProcessPlanner(planner=planner, cell=host.cell),
             )
             compute.start()
             self._stops.callback(compute.stop, PATIENCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -23,15 +24,18 @@ from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.qemu_img import QemuImgLimits
+from precache.imagecache.staging import EntryFetcher
 from precache.ports.cache_inventory import CacheReports
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
 from precache.ports.inventory import HostReports
 from precache.ports.progress import ProgressSink
+from precache.ports.swarm_planner import SwarmPlanner
 from precache.ports.virt_driver import VirtDriver
 from precache.rules.expiry import touch_interval
 from precache.virt.setup import ENTRY_POINTS, DriverFactory, HostSetup, LocalCache
 from precache.wiring.service_user import image_service_of
+from precache.wiring.swarm_member import build_swarm_member
 
 
 def image_service(config: Config, endpoint: str) -> Failover:
@@ -51,25 +55,34 @@ def build_compute(
     reports: HostReports,
     cache_reports: CacheReports,
     progress: ProgressSink,
+    planner: SwarmPlanner | None = None,
     first_report_after: timedelta = timedelta(),
 ) -> ComputeService:
     """Return one host's compute, not started. cell: empty on a bus, where the receiver knows the cell.
 
+    planner: the conductors, for swarms; None if the host takes part in none.
     first_report_after: how long after the first heartbeat the cache is reported.
 
     Raises InvalidConfiguration if there is no such driver, or the host's name is invalid.
     """
     check_host_name(host)
     rates = RateLimits()
-    setup = host_setup(
-        config=config,
-        host=host,
-        instances_path=instances_path,
-        images=images,
-        signatures=signatures,
-        rates=rates,
-    )
+    fetcher = image_fetcher(config=config, images=images, signatures=signatures, rates=rates)
+    setup = host_setup(config=config, host=host, instances_path=instances_path, fetcher=fetcher, rates=rates)
     cache = setup.local_cache.open(setup.clock)
+    swarm = None
+    if planner is not None:
+        swarm_fetcher, swarm = build_swarm_member(
+            config=config,
+            host=host,
+            cell=cell,
+            fetcher=fetcher,
+            planner=planner,
+            clock=setup.clock,
+            rates=rates,
+            entries=cache.served,
+        )
+        setup = replace(setup, fetcher=swarm_fetcher)
     virt_driver = build_driver(driver, setup)
     reporter = CacheReporter(
         host=host,
@@ -109,19 +122,18 @@ def build_compute(
         kept=cache.kept,
         alarms=cache.alarms,
         reporter=reporter,
+        swarm=swarm,
     )
 
 
-def host_setup(
+def image_fetcher(
     *,
     config: Config,
-    host: str,
-    instances_path: Path,
     images: ImageSource,
     signatures: ImageSignatures | None = None,
     rates: RateLimits | None = None,
-) -> HostSetup:
-    """Return the setup for caching images on one host, from the configuration. images: the image service."""
+) -> Fetcher:
+    """Return what fetches images from the image service `images`, from the configuration."""
     clock = SystemClock()
     limited = Limited(images, connections=config.glance.connections)
     images = Retrying(limited, clock=clock, attempts=config.glance.num_retries + 1)
@@ -136,10 +148,18 @@ def host_setup(
             cpu_time=config.libvirt.cpu_time_limit, address_space_bytes=config.libvirt.address_space_limit_bytes
         ),
     )
+    return Fetcher(images=images, clock=clock, rules=rules, signatures=signatures, rates=rates)
+
+
+def host_setup(
+    *, config: Config, host: str, instances_path: Path, fetcher: EntryFetcher, rates: RateLimits | None = None
+) -> HostSetup:
+    """Return the setup for caching images on one host, from the configuration."""
+    clock = SystemClock()
     return HostSetup(
         host=host,
         clock=clock,
-        fetcher=Fetcher(images=images, clock=clock, rules=rules, signatures=signatures, rates=rates),
+        fetcher=fetcher,
         local_cache=LocalCache(
             instances_path,
             config.image_cache.subdirectory_name,

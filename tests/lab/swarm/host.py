@@ -32,7 +32,7 @@ from precache.swarm.relay_file import RelayFile
 from precache.swarm.swarm_fetcher import SwarmFetcher
 from precache.swarm.swarm_host import SwarmHost
 from precache.virt.setup import HostSetup
-from precache.wiring.hosts import build_driver, host_setup, image_service
+from precache.wiring.hosts import build_driver, host_setup, image_fetcher, image_service
 from tests.lab.swarm.calls import CallFailed, CallServer, call
 from tests.lab.swarm.hosts import CELL, HOST_SOCKET, INSTANCES, HostPlace
 
@@ -70,17 +70,18 @@ class Host:
         self._instances.mkdir(exist_ok=True)
         self._name = place.name
         config, rates = load_config([]), RateLimits()
+        fetcher = image_fetcher(config=config, images=image_service(config, place.image_service), rates=rates)
         setup = host_setup(
             config=config,
             host=place.name,
             instances_path=self._instances,
-            images=image_service(config, place.image_service),
+            fetcher=fetcher,
             rates=rates,
         )
         self._swarm: SwarmFetcher | None = None
         self._server: PiecesServer | None = None
         if place.conductor:
-            self._swarm, self._server = _swarm_fetcher(place, setup, config, rates)
+            self._swarm, self._server = _swarm_fetcher(place, fetcher, setup, config, rates)
             self._swarm.start()
             setup = replace(setup, fetcher=self._swarm)
         self._driver = build_driver("libvirt", setup)
@@ -167,7 +168,7 @@ class _WrongFile(RelayFile):
 
 
 def _swarm_fetcher(
-    place: HostPlace, setup: HostSetup, config: Config, rates: RateLimits
+    place: HostPlace, fetcher: Fetcher, setup: HostSetup, config: Config, rates: RateLimits
 ) -> tuple[SwarmFetcher, PiecesServer]:
     planner = _Conductors(Path(place.conductor))
     trust = HostTrust(host=place.name, cell=CELL, clock=setup.clock)
@@ -175,13 +176,12 @@ def _swarm_fetcher(
     limits = ServingLimits(max_connections=config.swarm.max_connections, upload_rate=lambda: None)
     server = PiecesServer(trust=trust, address=place.address, ports=(PORT, PORT), limits=limits)
     server.start()
-    assert isinstance(setup.fetcher, Fetcher)
-    fetcher = SwarmFetcher(
+    swarm = SwarmFetcher(
         host=SwarmHost(
             name=place.name,
             cell=CELL,
             address=lambda: f"{place.address}:{server.port}",
-            fetcher=setup.fetcher,
+            fetcher=fetcher,
             planner=planner,
             trust=trust,
             server=server,
@@ -193,7 +193,7 @@ def _swarm_fetcher(
         entries=setup.local_cache.open(setup.clock).served,
         serve_for=timedelta(seconds=place.serve_s),
     )
-    return fetcher, server
+    return swarm, server
 
 
 def _retry(act: Callable[[], object]) -> None:

@@ -26,7 +26,7 @@ from precache.wiring.commands.options import (
     existing_directory,
     given_path,
 )
-from precache.wiring.hosts import build_driver, host_setup, image_service
+from precache.wiring.hosts import build_driver, host_setup, image_fetcher, image_service
 from precache.wiring.log_output import start_logging
 from precache.wiring.signatures import image_signatures
 
@@ -141,9 +141,8 @@ def _instances_path(config: Config, given: Path | None) -> Path:
 
 def _on_this_host(config: Config, path: Path, image_url: str) -> CreateDisk:
     images = image_service(config, image_url)
-    setup = host_setup(
-        config=config, host=config.host.host, instances_path=path, images=images, signatures=image_signatures(config)
-    )
+    fetcher = image_fetcher(config=config, images=images, signatures=image_signatures(config))
+    setup = host_setup(config=config, host=config.host.host, instances_path=path, fetcher=fetcher)
     driver = build_driver("libvirt", setup)
     driver.start()
     return CreateDisk(
