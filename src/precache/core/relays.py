@@ -58,6 +58,7 @@ class RelayMember:
 
     address: where it serves pieces, such as `192.0.2.7:8785`; empty if it serves none. key: its public key, with which
         it signs hashes if it is a seeder, in hexadecimal.
+    site: in which it is. above: the sites from which its site may receive, the nearest first.
     source: from where it gets the image. parent: the host, if the source is a host.
     is_leaf: it was slow, and gets no child.
     have_bytes: of the file, that it has. offered_bytes: that its parent has, as it last reported both.
@@ -77,6 +78,8 @@ class RelayMember:
     host: str
     address: str = ""
     key: str = ""
+    site: str = ""
+    above: tuple[str, ...] = ()
     state: MemberState = MemberState.ACTIVE
     source: Source = Source.WAIT
     parent: str = ""

@@ -54,9 +54,15 @@ def _standby(tree: RelayTree) -> RelayMember | None:
     heads = [member for member in able if member.source is Source.WAIT or tree.is_orphan(member)]
     return min(
         heads or able,
-        key=lambda each: (not tree.serves(each), each.is_leaf, -each.have_bytes, -each.uplink_bytes_per_s),
+        key=lambda each: _as_standby(tree, each),
         default=None,
     )
+
+
+def _as_standby(tree: RelayTree, member: RelayMember) -> tuple[bool, int, bool, int, int]:
+    # A host of a site at the top can serve all; one of a site below serves its own site only.
+    below = len(member.above)
+    return not tree.serves(member), below, member.is_leaf, -member.have_bytes, -member.uplink_bytes_per_s
 
 
 def _serve_queue(tree: RelayTree) -> None:
@@ -79,5 +85,6 @@ def _waiting(tree: RelayTree) -> list[RelayMember]:
     return [m for m in tree if m.state is MemberState.ACTIVE and m.source is Source.WAIT]
 
 
-def _turn(member: RelayMember) -> tuple[float, str]:
-    return member.waiting_since.timestamp() if member.waiting_since else 0.0, member.host
+def _turn(member: RelayMember) -> tuple[int, float, str]:
+    """Return what orders the queue: hosts of the site at the top first, which can serve all; then the oldest."""
+    return len(member.above), member.waiting_since.timestamp() if member.waiting_since else 0.0, member.host

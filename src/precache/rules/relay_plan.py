@@ -25,7 +25,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
     """Return the relay with this host in a place. One that has a place keeps it, with its new address and key.
 
-    member: what is known of the host: name, address, key, have_bytes and rates. The rest does not count.
+    member: what is known of the host: name, address, key, sites, have_bytes, rates. The rest does not count.
     """
     tree = RelayTree(relay, now)
     old = tree.find(member.host)
@@ -128,6 +128,8 @@ def _renew(tree: RelayTree, old: RelayMember, new: RelayMember) -> None:
         old.host,
         address=new.address,
         key=new.key,
+        site=new.site,
+        above=new.above,
         have_bytes=new.have_bytes,
         uplink_bytes_per_s=new.uplink_bytes_per_s or old.uplink_bytes_per_s,
         link_bytes_per_s=new.link_bytes_per_s or old.link_bytes_per_s,

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, ReportKind, Source
 from precache.rules.relay_places import best_parent, is_slower, typical_rate
+from precache.rules.relay_sites import crosses
 from precache.rules.relay_tree import RelayTree
 
 _COLLAPSED = 0.2
@@ -50,6 +51,8 @@ def prefer_faster(tree: RelayTree, host: str) -> None:
         return
     for seeder in tree:
         is_new = seeder.joined_at is not None and tree.now - seeder.joined_at < _NEW
+        if crosses(joining, seeder):
+            continue
         if _seeds(seeder) and is_new and not seeder.have_bytes and is_slower(seeder, joining, typical_rate(tree)):
             tree.fetch(host)
             tree.wait(seeder.host)
@@ -61,7 +64,8 @@ def prefer_faster(tree: RelayTree, host: str) -> None:
 def _replace(tree: RelayTree, host: str) -> None:
     if len(tree.relay.signers) > tree.relay.attestations or tree.relay.root:
         return
-    able = [child for child in tree.children(host) if tree.serves(child) and not child.is_leaf]
+    own = [child for child in tree.children(host) if not crosses(child, tree[host])]
+    able = [child for child in own if tree.serves(child) and not child.is_leaf]
     if not able:
         return
     following = max(able, key=lambda child: (child.have_bytes, child.uplink_bytes_per_s))

@@ -114,8 +114,7 @@ def take_from_crowded(tree: RelayTree, host: str) -> None:
         if member.source is Source.HOST
         and len(tree.children(member.parent)) > 1
         and member in tree.children(member.parent)
-        and host not in member.lost
-        and host not in member.wrong
+        and tree.accepts(member, host)
         and _lacks_much(tree, member)
     ]
     if crowded:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from precache.core.relays import MemberState, Relay, RelayMember, Source
+from precache.rules.relay_sites import crosses, may_cross
 
 SPARES = 3
 """How many ancestors beyond its parent a host knows: two hosts that die together leave it one."""
@@ -119,7 +120,9 @@ class RelayTree:
     def accepts(self, child: RelayMember, parent: str) -> bool:
         """Return whether this child may receive from this parent, as far as the two are concerned."""
         found = self._members.get(parent)
-        return found is not None and self.serves(found) and parent not in child.lost and parent not in child.wrong
+        if found is None or not self.serves(found) or parent in child.lost or parent in child.wrong:
+            return False
+        return not crosses(child, found) or may_cross(child, found, self._members)
 
     def is_orphan(self, member: RelayMember) -> bool:
         """Return whether the member has a parent from which it cannot receive."""

@@ -72,6 +72,7 @@ def relay_planner(
         interval=interval,
         limits=MessageLimits(),
         attestations=config.swarm.attestations,
+        site_parents=config.swarm.site_parents,
         listening_for_s=listening_for_s,
     )
     duty = HeldDuty(duties=SqlDuties(database=database), name="relays", owner=owner, lease=DUTY_LEASE)

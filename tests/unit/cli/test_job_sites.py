@@ -78,6 +78,14 @@ def test_a_table_shows_each_host_with_its_parent_and_its_lag(run: Run, sites: li
     assert "lost" not in shown
 
 
+def test_the_site_of_each_host_is_shown_if_one_is_in_a_site_below(run: Run, sites: list[dict[str, Any]]) -> None:
+    sites[0] = SITE | {"hosts": [host("cmp-1", None, site="edge1"), host("cmp-2", "cmp-1", site="far1")]}
+
+    shown = run(*SHOW, "--max-width", "140").out
+
+    assert "| far1" in shown
+
+
 def test_a_relay_that_has_failed_says_why_and_lost_hosts_are_named(run: Run, sites: list[dict[str, Any]]) -> None:
     sites[0] = SITE | {
         "reason": "two roots",

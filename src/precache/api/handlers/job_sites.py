@@ -11,6 +11,7 @@ from precache.core.relays import MemberState, Relay
 from precache.ports.job_store import JobQueries
 from precache.ports.relay_store import RelayQueries
 from precache.rules.relay_chain import ChainHost, chain_of
+from precache.rules.relay_sites import sites_of
 
 
 class JobSites:
@@ -27,7 +28,7 @@ class JobSites:
         found = [
             relay
             for relay in self._relays.relays_of_job(job.id)
-            if cell in (None, relay.key.cell) and site in (None, relay.key.site)
+            if cell in (None, relay.key.cell) and (site is None or site in sites_of(relay))
         ]
         return Answer({"sites": [_relay_view(relay, job.image_names.get(relay.key.image)) for relay in found]})
 
@@ -50,14 +51,15 @@ def _relay_view(relay: Relay, image_name: str | None) -> dict[str, Any]:
         "complete": sum(each.member.state is MemberState.COMPLETE for each in chain),
         "lag_bytes": max((each.lag_bytes for each in chain if each.lag_bytes is not None), default=None),
         "created_at": rfc3339(relay.created_at),
-        "hosts": [_host_view(each) for each in chain],
+        "hosts": [_host_view(each, relay.key.site) for each in chain],
     }
 
 
-def _host_view(host: ChainHost) -> dict[str, Any]:
+def _host_view(host: ChainHost, site: str) -> dict[str, Any]:
     member = host.member
     return {
         "host": member.host,
+        "site": member.site or site,
         "state": member.state.value,
         "source": member.source.value,
         "parent": member.parent or None,

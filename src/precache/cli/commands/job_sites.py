@@ -25,6 +25,7 @@ class LagTime(FormattableColumn[float | None]):
 
 _FIELDS: Fields = {
     "host": Field(Text),
+    "site": Field(Text),
     "parent": Field(Text),
     "state": Field(plain),
     "have": Field(Bytes),
@@ -42,8 +43,12 @@ def write_sites(sites: Sequence[JsonObject], stdout: TextIO, parsed_args: argpar
     for site in sites:
         stdout.write(f"\n{_heading(site)}\n")
         rows = [cells(_FIELDS, _row(host)) for host in site.get("hosts") or []]
-        # Most chains have lost no host.
-        shown = [name for name in _FIELDS if name != "lost" or any(row["lost"].human_readable() for row in rows)]
+        # Most chains have lost no host, and stay in one site.
+        unshown = {
+            "lost": all(not host.get("lost") for host in site.get("hosts") or []),
+            "site": all(host.get("site") in (None, site.get("site")) for host in site.get("hosts") or []),
+        }
+        shown = [name for name in _FIELDS if not unshown.get(name)]
         table = Table()
         table.least_needed = least_needed_first(_FIELDS)
         without_choice = argparse.Namespace(**{**vars(parsed_args), "columns": []})
@@ -73,6 +78,7 @@ def _row(host: Mapping[str, Any]) -> dict[str, Any]:
     standing = _STATES.get(str(source), source) if state == "active" else state
     return {
         "host": host.get("host"),
+        "site": host.get("site"),
         "parent": _FROM_IMAGE_SERVICE if source == "image_service" else host.get("parent"),
         "state": f"{standing}, slow" if host.get("is_leaf") else standing,
         "have": host.get("have_bytes"),
