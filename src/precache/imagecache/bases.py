@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
+import mmap
 import os
-import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,13 +18,13 @@ from precache.core.images import ImageId
 from precache.imagecache.names import entry_name
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
-from precache.imagecache.verification.content_digest import PIECE_BYTES, ContentHash
+from precache.imagecache.verification.content_digest import PIECE_BYTES, ContentHash, open_past_page_cache
 from precache.rules.base_choice import Lineage, bases_of
 
 _DIGEST_BYTES = 32
 _ZERO_DIGEST = hashlib.sha256(bytes(PIECE_BYTES)).digest()
+_READ_BYTES = 1 << 20  # pieces are mostly wanted in order
 _NO_DIGEST = bytes(_DIGEST_BYTES)
-_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MODE = 0o666  # minus the umask, as with Nova's open()
 
@@ -65,10 +65,9 @@ class Base:
         self.taken_bytes = 0
         """How much of it was used. Set by those who use it."""
         self._digests = bytearray()
-        self._fd = os.open(path, _READ_FLAGS)
-        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-            self.close()
-            raise FileExistsError(None, "it is not a file", str(path))
+        self._fd, self._is_direct = open_past_page_cache(path)
+        self._buffer = memoryview(mmap.mmap(-1, _READ_BYTES))  # aligned, as direct reads require
+        self._read_from = self._read_to = 0
 
     def __enter__(self) -> Base:
         return self
@@ -107,12 +106,26 @@ class Base:
         self._digests[index * _DIGEST_BYTES : (index + 1) * _DIGEST_BYTES] = _NO_DIGEST
 
     def read(self, index: int) -> bytes:
-        """Return the content of a piece, shorter at the end. Raises OSError."""
-        offset = index * PIECE_BYTES
-        content = os.pread(self._fd, PIECE_BYTES, offset)
-        # Guests need that memory; disks that stand on the entry have its pages read again at once.
-        os.posix_fadvise(self._fd, offset, len(content), os.POSIX_FADV_DONTNEED)
-        return content
+        """Return the content of a piece, shorter at the end, past the page cache. Raises OSError."""
+        start = index * PIECE_BYTES
+        if not self._read_from <= start < self._read_to:
+            first = start - start % _READ_BYTES
+            self._read_from = self._read_to = 0  # nothing is there if the read fails
+            length = self._fill(first)
+            self._read_from, self._read_to = first, first + length
+        place = start - self._read_from
+        return bytes(self._buffer[place : min(place + PIECE_BYTES, self._read_to - self._read_from)])
+
+    def _fill(self, offset: int) -> int:
+        try:
+            return os.preadv(self._fd, [self._buffer], offset)
+        except OSError as error:
+            # Some file systems accept the flag at open() and refuse the read.
+            if error.errno != errno.EINVAL or not self._is_direct:
+                raise
+            self._is_direct = False
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
+            return os.preadv(self._fd, [self._buffer], offset)
 
     def read_if_same(self, index: int) -> bytes | None:
         """Return the content of a piece; None, and forget the piece, if it does not have its digest any more."""

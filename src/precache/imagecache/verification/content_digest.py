@@ -89,7 +89,7 @@ class ContentHash:
         self._path = path
         self._read_at = read_at
         self._watch, self._on_digests = watch, on_digests
-        self._fd, self._is_direct = _open(path)
+        self._fd, self._is_direct = open_past_page_cache(path)
         self._buffer = memoryview(mmap.mmap(-1, _READ_BYTES))  # aligned, as direct reads require
         self._hashed_bytes = self._read_bytes = 0
 
@@ -207,8 +207,11 @@ def _round_up(number: int, unit: int) -> int:
     return -(-number // unit) * unit
 
 
-def _open(path: Path) -> tuple[int, bool]:
-    """Return a descriptor, and whether it reads past the page cache. Raises OSError."""
+def open_past_page_cache(path: Path) -> tuple[int, bool]:
+    """Return a descriptor for reading, and whether it reads past the page cache.
+
+    Raises OSError; FileExistsError if it is not a file.
+    """
     try:
         fd, is_direct = os.open(path, _READ_FLAGS | os.O_DIRECT), True
     except OSError as error:
