@@ -20,7 +20,7 @@ from bench.machine import describe_machine
 from bench.result_files import write_results
 from bench.swarm.measured import Measured
 from bench.swarm.report import figures, markdown
-from bench.swarm.sites import FULL, QUICK, Size
+from bench.swarm.sites import FAST, FULL, QUICK, Size
 from bench.swarm.stages import Bench
 from bench.swarm.torrents import has_libtorrent
 from tests.lab.swarm.site import Forks
@@ -44,6 +44,7 @@ def main() -> None:
                 measured[str(hosts)] = _measure(
                     Path(name) / str(hosts), forks, hosts, size, is_middle=hosts == _middle(sizes)
                 )
+            measured["fast links"] = _measure_processor(Path(name) / "fast", forks)
         finally:
             forks.close()
         machine = {key: value for key, value in describe_machine(Path(name)).items() if key != "nova"}
@@ -51,7 +52,7 @@ def main() -> None:
         "machine": machine,
         "settings": {
             "burst_bytes": STRICT_BURST_BYTES,
-            "sizes": {str(each): asdict(size) for each, size in sizes.items()},
+            "sizes": {str(each): asdict(size) for each, size in sizes.items()} | {"fast links": asdict(FAST[1])},
         },
         "measured": measured,
     }
@@ -69,12 +70,7 @@ def _measure(folder: Path, forks: Forks, hosts: int, size: Size, *, is_middle: b
     found: dict[str, Any] = {}
 
     def note(name: str, one: Measured) -> None:
-        found[name] = asdict(one) | {"x": one.x}
-        print(
-            f"{hosts} hosts, {name}: {one.seconds:.1f} s, x {one.x:.2f}, processor {one.cpu_s:.1f} s, "
-            f"idle {one.idle:.0%}",
-            flush=True,
-        )
+        found[name] = _noted(f"{hosts} hosts, {name}", one)
 
     with Bench(folder, forks, hosts, size) as bench:
         note("direct", bench.direct())
@@ -89,6 +85,21 @@ def _measure(folder: Path, forks: Forks, hosts: int, size: Size, *, is_middle: b
             note("kill -9", bench.killed())
             note("straggler", bench.slowed())
     return found
+
+
+def _measure_processor(folder: Path, forks: Forks) -> dict[str, Any]:
+    folder.mkdir()
+    hosts, size = FAST
+    with Bench(folder, forks, hosts, size) as bench:
+        return {"swarm": _noted("fast links", bench.relayed())}
+
+
+def _noted(name: str, one: Measured) -> dict[str, Any]:
+    print(
+        f"{name}: {one.seconds:.1f} s, x {one.x:.2f}, processor {one.cpu_s:.1f} s, idle {one.idle:.0%}",
+        flush=True,
+    )
+    return asdict(one) | {"x": one.x}
 
 
 if __name__ == "__main__":

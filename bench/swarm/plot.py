@@ -21,7 +21,7 @@ WAYS = (
 
 def main() -> None:
     results = json.loads(Path(sys.argv[1]).read_text())
-    measured = results["measured"]
+    measured = {hosts: runs for hosts, runs in results["measured"].items() if hosts.isdecimal()}
     plt.switch_backend("svg")
     plt.rcParams["svg.hashsalt"] = "precache"  # equal results give equal files
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.namespaces import STRICT_BURST_BYTES
+
 MEGA = 1_000_000
 
 
@@ -12,11 +14,13 @@ class Size:
     """One site. image_mib: of incompressible data. mbit_per_s: of the link of each host.
 
     direct_mib: of the image that each host fetches by itself, which takes hosts times as long.
+    burst_bytes: of the shaper.
     """
 
     image_mib: int
     mbit_per_s: int
     direct_mib: int
+    burst_bytes: int = STRICT_BURST_BYTES
 
     @property
     def bits_per_s(self) -> int:
@@ -33,6 +37,10 @@ FULL = {
     32: Size(image_mib=48, mbit_per_s=20, direct_mib=2),
     64: Size(image_mib=24, mbit_per_s=10, direct_mib=1),
 }
+
+FAST = 3, Size(image_mib=256, mbit_per_s=400, direct_mib=1, burst_bytes=1_000_000)
+"""The number of hosts, and the site, for what a host that passes pieces on needs of a processor: the kernel cuts
+packets for small bursts in the time of the sender, and a slow link wakes the receiver for every few of them."""
 
 QUICK = {
     4: Size(image_mib=8, mbit_per_s=30, direct_mib=4),

@@ -43,7 +43,13 @@ class Bench:
         make_image(self._images, "direct", self._size.direct_mib)
         self._changed_bytes = make_versions(self._images, self._size.image_mib)
         rate = self._size.bits_per_s
-        network = shaped_network(self._folder, hosts=self._hosts, bits_per_s=rate, origin_bits_per_s=rate)
+        network = shaped_network(
+            self._folder,
+            hosts=self._hosts,
+            bits_per_s=rate,
+            origin_bits_per_s=rate,
+            burst_bytes=self._size.burst_bytes,
+        )
         self.network: ShapedNetwork = self._stack.enter_context(network)
         return self
 
