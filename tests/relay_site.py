@@ -85,6 +85,7 @@ class RelaySite:
             relays=self.relays,
             rates=self.stores.host_rates,
             planner=self.conductors[0],
+            interval=ReportInterval(relays=self.relays, monotonic=self.monotonic),
             monotonic=self.monotonic,
         )
 

@@ -271,3 +271,15 @@ def cost_of_a_relay(site, cost, hosts, form):
         "slow": cost(lambda: site.report(places[3], ReportKind.SLOW, have_bytes=5, offered_bytes=9)),
         "left": cost(lambda: site.report(places[3], ReportKind.LEFT)),
     }
+
+
+def test_a_look_for_silent_hosts_takes_one_statement_now_and_then_when_there_are_none(stores, cost):
+    site = RelaySite(stores)
+    watch = site.watch()
+    watch()
+    looks = []
+    for _ in range(10):
+        site.pass_s(1)
+        looks.append(cost(watch))
+
+    assert sum(looks) == 2

@@ -23,15 +23,19 @@ class ReportInterval:
         self._relays, self._monotonic = relays, monotonic
         self._lock = threading.Lock()
         self._count_at = 0.0
-        self._interval_s = report_interval_s(0)
+        self._active = 0
 
     def __call__(self) -> float:
+        return report_interval_s(self.active_hosts())
+
+    def active_hosts(self) -> int:
+        """Return how many hosts were active in relays some seconds ago, or earlier if the store is unavailable."""
         now = self._monotonic()
         with self._lock:  # one thread counts; the others use the last number
             is_due = now >= self._count_at
             if is_due:
                 self._count_at = now + COUNT_INTERVAL.total_seconds()
         if is_due:
-            with suppress(StoreUnavailable):  # the former number still counts
-                self._interval_s = report_interval_s(self._relays.count_active_members())
-        return self._interval_s
+            with suppress(StoreUnavailable):
+                self._active = self._relays.count_active_members()
+        return self._active

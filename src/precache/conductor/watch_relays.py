@@ -10,6 +10,7 @@ from datetime import timedelta
 from precache.background.log_exceptions import log_exceptions
 from precache.conductor.held_duty import HeldDuty
 from precache.conductor.plan_relays import PlanRelays
+from precache.conductor.report_interval import ReportInterval
 from precache.core.text import number_of
 from precache.ports.relay_store import HostRatesStore, RelayStore
 
@@ -42,23 +43,26 @@ class WatchRelays:
         relays: RelayStore,
         rates: HostRatesStore,
         planner: PlanRelays,
+        interval: ReportInterval,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._duty, self._relays, self._rates = duty, relays, rates
-        self._planner, self._monotonic = planner, monotonic
+        self._planner, self._interval, self._monotonic = planner, interval, monotonic
         self._last = ""
         self._forget_at = 0.0
 
     def __call__(self) -> None:
         """Raises StoreUnavailable; the next pass does what this one has not done."""
-        if not self._duty.is_held():
+        is_time_to_forget = self._monotonic() >= self._forget_at
+        # Without active hosts no conductor needs the duty, which is a write to the store every few seconds.
+        if not (is_time_to_forget or self._interval.active_hosts()) or not self._duty.is_held():
             return
         silent = self._relays.silent_relays(SILENT_FOR, _MOST_RELAYS, self._last)
         self._last = silent[-1] if len(silent) == _MOST_RELAYS else ""
         for relay_id in silent:
             with log_exceptions(what="The look for silent hosts of relay", of=relay_id):
                 self._planner.remove_silent(relay_id)
-        if self._monotonic() >= self._forget_at:
+        if is_time_to_forget:
             self._forget_at = self._monotonic() + FORGET_INTERVAL_S
             self._rates.forget_rates(RATES_FORGOTTEN_AFTER)
             count = self._relays.forget(FORGOTTEN_AFTER, FAILED_FORGOTTEN_AFTER, _MOST_RELAYS)

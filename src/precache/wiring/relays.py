@@ -77,7 +77,7 @@ def relay_planner(
     )
     duty = HeldDuty(duties=SqlDuties(database=database), name="relays", owner=owner, lease=DUTY_LEASE)
     at_stop.callback(duty.give_up)
-    watch = WatchRelays(duty=duty, relays=relays, rates=rates, planner=planner)
+    watch = WatchRelays(duty=duty, relays=relays, rates=rates, planner=planner, interval=interval)
     task = PeriodicTask(action=watch, interval=WATCH_INTERVAL, what="The look for silent hosts of relays")
     task.start()
     at_stop.callback(task.stop, PATIENCE)
