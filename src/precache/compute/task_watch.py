@@ -20,12 +20,17 @@ from precache.ports.progress import ProgressSink
 LEAST_PAUSE_S = 2.0
 """Between two reports on a transfer by swarm in which nothing but the number of bytes has changed."""
 
+_SELDOM = 5
+"""How much faster than the interval of the relay this pause grows. The interval is longer than two seconds if so many
+hosts take part that their reports to relays are most of what the bus may carry."""
+
 
 class TaskWatch:
     """The ports `Watcher` and `SourceWatcher` for one task: reports progress, and stores the number of received bytes.
 
-    Of a transfer by swarm it reports seldom: at each change of the phase or of the parent, and else at the interval of
-    the relay. Thousands of hosts work at the same time then, and each reports to the relay besides.
+    Of a transfer by swarm it reports seldom: at each change of the phase or of the parent, and else every two seconds,
+    or less often than the interval of the relay. Thousands of hosts work at the same time then, and each reports to the
+    relay besides.
 
     The driver calls it some ten times a second, also while it waits. So it can end the work: when the compute is being
     stopped, when the job is cancelled or paused, and when the deadline of the request has passed.
@@ -91,7 +96,7 @@ class TaskWatch:
 
     def note_source(self, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
         self._parent, self.bytes_from = parent, bytes_from
-        self._pause_s = max(LEAST_PAUSE_S, interval.total_seconds())
+        self._pause_s = LEAST_PAUSE_S + _SELDOM * max(0.0, interval.total_seconds() - LEAST_PAUSE_S)
 
     def _is_due(self, phase: Phase) -> bool:
         """Return whether this is to be reported, and note that it is."""
