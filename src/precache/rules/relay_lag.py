@@ -13,6 +13,10 @@ REPORT_EVERY_S = 0.5
 _GAIN = 0.75
 """A host is slow if it gains less than this share of what its parent gains."""
 
+_FAR_BELOW = 0.3
+"""A host whose parent has everything is slow if it gains less than this share of the most that it gained before. A link
+that jitters by half of its rate does not."""
+
 _RATE_WINDOW_S = 2.0
 """The rate is that of the last seconds: shorter than a link needs to change for good, longer than one piece."""
 
@@ -37,6 +41,7 @@ class RelayLag:
     def __init__(self, now_s: float) -> None:
         self._received: deque[tuple[float, int]] = deque([(now_s, 0)])
         self._looks: deque[tuple[float, int, int]] = deque()
+        self._best_pace = 0.0
         self._is_slow = False
         self._reports = 0
         self._reported_at_s = -_MOST_EVERY_S
@@ -74,8 +79,12 @@ class RelayLag:
         if seconds < _WINDOW_S:
             self._is_slow = False
             return
-        parents_gain = offered_bytes - first_offered
-        is_slower = have_bytes - first_have < _GAIN * parents_gain
-        self._is_slow = is_slower and offered_bytes - have_bytes > LAG_S * parents_gain / seconds
+        pace, parents_pace = (have_bytes - first_have) / seconds, (offered_bytes - first_offered) / seconds
+        self._best_pace = max(self._best_pace, pace)
+        if parents_pace:
+            is_slower = pace < _GAIN * parents_pace
+        else:
+            is_slower, parents_pace = pace < _FAR_BELOW * self._best_pace, self._best_pace
+        self._is_slow = is_slower and offered_bytes - have_bytes > LAG_S * parents_pace
         if not self._is_slow:
             self._reports = 0

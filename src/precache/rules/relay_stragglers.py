@@ -6,7 +6,7 @@ Hosts behind a straggler do not lag behind their own parents, so the first one o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, Source
@@ -60,6 +60,10 @@ def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
         own=int((report.have_bytes - member.slow_have_bytes) / seconds),
         parents=int((report.offered_bytes - member.slow_offered_bytes) / seconds),
     )
+    parent = tree.find(member.parent)
+    if parent is not None and parent.state is MemberState.COMPLETE:
+        # It gains nothing any more. Such a host reports only if it was far faster before.
+        pace = replace(pace, parents=max(pace.parents, parent.rate_bytes_per_s))
     lag = report.offered_bytes - report.have_bytes
     return pace if pace.own < _GAIN * pace.parents and lag > LAG_S * pace.parents else None
 

@@ -38,6 +38,23 @@ def test_a_host_that_joins_late_behind_a_complete_parent_is_not_slow():
     assert reports(rate=10 * MIB, offer=lambda _now: 1000 * MIB) == []
 
 
+def test_a_host_that_becomes_far_slower_reports_it_also_when_its_parent_has_everything():
+    found = reports(
+        rate=10 * MIB,
+        offer=lambda now: min(10 * MIB * now, 20 * MIB),
+        jitter=lambda now: 1.0 if now <= 1.0 else 0.05,
+        seconds=4.0,
+    )
+
+    assert len([time for time in found if time > 2.5]) >= 3
+
+
+def test_a_link_that_jitters_behind_a_complete_parent_makes_no_report():
+    jitter = lambda now: 0.5 if int(now * 2) % 2 else 1.5  # noqa: E731
+
+    assert reports(rate=10 * MIB, offer=lambda _now: 1000 * MIB, seconds=20.0, jitter=jitter) == []
+
+
 def test_a_link_that_jitters_around_the_rate_of_the_parent_makes_no_series_of_reports():
     jitter = lambda now: 0.5 if int(now * 2) % 2 else 1.5  # noqa: E731
 

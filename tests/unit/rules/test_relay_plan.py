@@ -258,6 +258,13 @@ def test_a_straggler_becomes_a_leaf_at_the_end_and_its_child_goes_to_its_parent(
     assert site.join("f").relay.member("f").parent == "e"
 
 
+def test_a_straggler_holds_up_nobody_when_its_parent_has_everything():
+    site = Site("a b c d e").after(5)
+    site.report("b", ReportKind.COMPLETE, have_bytes=20 * MIB, size_bytes=20 * MIB, rate_bytes_per_s=2 * MIB)
+    slow(site.after(5), "c", have=MIB // 10, offered=0)
+    assert site.parents == f"a<{FETCH} b<complete c<a d<b e<d"
+
+
 def test_a_host_that_gains_nearly_as_much_as_its_parent_is_no_straggler():
     site = slow(Site("a b c d e").after(5), "c", have=1.8 * MIB, offered=2 * MIB)
     assert site.parents == f"a<{FETCH} b<a c<b d<c e<d"
