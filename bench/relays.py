@@ -1,6 +1,6 @@
 """Measures how fast conductors answer the reports of hosts in relays, and how many statements that takes.
 
-    .venv/bin/python -m bench.relays [RELAYS=300] [MEMBERS=33] [SECONDS=10] [DATABASES=MariaDB,PostgreSQL]
+    make bench-relays [RELAYS=300] [MEMBERS=33] [SECONDS=10] [DATABASES=MariaDB,PostgreSQL]
 
 The planner is called directly, without a bus. The servers flush each commit to the disk. The last line printed is JSON.
 """
