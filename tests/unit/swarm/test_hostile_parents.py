@@ -204,7 +204,7 @@ def test_a_parent_that_sends_single_bytes_is_lost(tmp_path: Path) -> None:
     with parent(answer) as peer:
         try:
             with pytest.raises(PeerLost, match="no whole record"):
-                receive(peer, tmp_path / "file", record_s=0.4)
+                receive(peer, tmp_path / "file", record_s=0.2)
         finally:
             done.set()
 
@@ -212,13 +212,13 @@ def test_a_parent_that_sends_single_bytes_is_lost(tmp_path: Path) -> None:
 def test_offers_are_signs_of_life(tmp_path: Path) -> None:
     def answer(sock: ssl.SSLSocket) -> None:
         sock.sendall(HEAD + chunk(SIGNED))
-        for _ in range(6):
+        for _ in range(4):
             threading.Event().wait(0.1)
             sock.sendall(chunk(record(RecordKind.OFFER, offer_content(1))))
         sock.sendall(chunk(b"".join(WHOLE[1:])) + END)
 
     with parent(answer) as peer:
-        assert receive(peer, tmp_path / "file", silence_s=0.4).agrees
+        assert receive(peer, tmp_path / "file", silence_s=0.3).agrees
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no-such-host.invalid:1", "127.0.0.1:99999", "127.0.0.1", "[::1"])

@@ -105,9 +105,9 @@ def test_no_more_hosts_are_served_than_allowed(file: RelayFile) -> None:
 
 def test_a_host_that_takes_nothing_is_cut_off(tmp_path: Path, caplog) -> None:
     """What the kernel takes is less than the file; meanwhile another host gets everything."""
-    content = image_content("abcdefgh" * 64)
+    content = image_content("abcdefgh" * 48)
     file = seeded_file(tmp_path / "big", content, SEEDER)
-    with serving(SEEDER, file, send_timeout_s=0.3) as server, connected(server) as idle, connected(server, 1) as other:
+    with serving(SEEDER, file, send_timeout_s=0.2) as server, connected(server) as idle, connected(server, 1) as other:
         idle.sendall(request())
         other.sendall(request(1))
         got = 0
@@ -122,7 +122,7 @@ def test_a_host_that_takes_nothing_is_cut_off(tmp_path: Path, caplog) -> None:
 
 @pytest.mark.parametrize("silent_in", ["handshake", "head", "have-list"])
 def test_a_caller_that_falls_silent_in_its_request_is_cut_off(file: RelayFile, silent_in: str) -> None:
-    with serving(SEEDER, file, request_timeout_s=0.3, send_timeout_s=20) as server:
+    with serving(SEEDER, file, request_timeout_s=0.1, send_timeout_s=20) as server:
         if silent_in == "handshake":
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
                 assert plain.recv(10) == b""
