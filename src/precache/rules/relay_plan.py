@@ -212,6 +212,9 @@ def _wrong_piece(tree: RelayTree, report: RelayReport) -> None:
 def _complete(tree: RelayTree, report: RelayReport) -> None:
     member = tree[report.host]
     root = report.root if member.is_origin else ""
+    if root and report.size_bytes and not tree.relay.root:
+        # Until now it was what some host said first. From now on it is signed together with the root.
+        tree.relay = replace(tree.relay, size_bytes=report.size_bytes)
     have = tree.relay.size_bytes or report.have_bytes
     tree.update(
         member.host, state=MemberState.COMPLETE, have_bytes=have, root=root, waiting_since=None, slow_since=None

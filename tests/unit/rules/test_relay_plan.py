@@ -404,3 +404,12 @@ def check_versions(before, after):
                 for found in (assignment(before, member.host), assignment(after, member.host))
             ]
             assert told[0] == told[1]
+
+
+def test_the_size_that_is_signed_with_the_root_is_the_seeders():
+    site = Site("a b")
+    site.report("b", size_bytes=1)
+
+    site.report("a", ReportKind.COMPLETE, root="tree-sha256:1b", size_bytes=8 * MIB, have_bytes=8 * MIB)
+
+    assert (site.relay.root, site.relay.size_bytes) == ("tree-sha256:1b", 8 * MIB)
