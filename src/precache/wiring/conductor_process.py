@@ -133,6 +133,7 @@ class ConductorProcess:
                 hosts=inventory.hosts,
                 caches=gateway,
                 requirement=RpcRequirement(needed=DESCRIBE_SINCE, pin=config.upgrade_levels.compute),
+                swarm_since=SWARM_SINCE,
                 listening_for_s=listening_for_s,
                 at_stop=self._stops,
             )

@@ -144,7 +144,9 @@ class EmbeddedProcess:
             images=images,
             wake=loop.wake,
             at_stop=self._stops,
-            survey=host_survey(config=self._config, hosts=inventory.hosts, caches=gateway, at_stop=self._stops),
+            survey=host_survey(
+                config=self._config, hosts=inventory.hosts, caches=gateway, swarm_since="", at_stop=self._stops
+            ),
             cleaning=CleanHost(
                 hosts=inventory.hosts,
                 caches=gateway,
