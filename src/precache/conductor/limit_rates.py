@@ -9,8 +9,11 @@ from precache.conductor.admit_hosts import HostAdmission
 from precache.conductor.host_dispatcher import HostDispatcher
 from precache.conductor.job_run import JobRun
 from precache.core.errors import ComputeOutdated, PrecacheError
+from precache.core.host_calls import Place
+from precache.core.transfer_rules import TransferRules
 from precache.ports.compute_gateway import ComputeGateway, Rates
 from precache.rules.rate_shares import is_worth_telling, share_of
+from precache.rules.transfer_choice import place_of_relay
 
 _log = logging.getLogger(__name__)
 
@@ -19,29 +22,31 @@ class LimitRates:
     """The use case. One object serves all jobs.
 
     pool: of the threads that tell hosts. concurrency: the most hosts that are called at once, without those by swarm.
-    origins_per_site: how many of these fetch an image from the image service, in each site.
+    transfers: how many of these fetch an image from the image service.
     """
 
     def __init__(
-        self, *, gateway: ComputeGateway, pool: DaemonPool, concurrency: int, origins_per_site: int = 1
+        self, *, gateway: ComputeGateway, pool: DaemonPool, concurrency: int, transfers: TransferRules
     ) -> None:
         self._gateway = gateway
         self._pool = pool
         self._concurrency = concurrency
-        self._origins_per_site = origins_per_site
+        self._transfers = transfers
 
     def share(self, run: JobRun, dispatcher: HostDispatcher, admission: HostAdmission) -> None:
         """Tell each host its share of the limit, if that has changed enough."""
         options = run.job.options
         if options.job_rate_limit_bytes_per_s is None and run.share_bytes_per_s is None:
             return
-        later, later_by_swarm = admission.waiting, set()
+        later, relays = admission.waiting, set[Place]()
         if run.by_swarm:
-            later_by_swarm = {(host.cell or "", host.site) for host in later if host.name in run.by_swarm}
+            places = {Place(host.cell or "", host.site) for host in later if host.name in run.by_swarm}
+            places |= {Place(*place) for place in dispatcher.swarm_places()}
+            relays = {place_of_relay(place, self._transfers) for place in places}
             later = [host for host in later if host.name not in run.by_swarm]
         direct = min(self._concurrency, dispatcher.most_at_once(later))
         # What hosts of a swarm pass on to each other does not count: the limit is of what the image service sends.
-        at_once = direct + self._origins_per_site * len(dispatcher.swarm_places() | later_by_swarm)
+        at_once = direct + self._transfers.attestations * len(relays)
         at_once = max(1, min(at_once, options.parallelism or at_once))
         share = share_of(options.job_rate_limit_bytes_per_s, at_once)
         if is_worth_telling(run.share_bytes_per_s, share):

@@ -15,9 +15,11 @@ class TransferRules:
     transfer: for jobs that do not choose. by_site: in its place, for single sites. min_hosts: the fewest hosts of a
         site for which AUTO means a swarm.
     attestations: how many hosts of a site fetch an image from the image service, and must agree.
+    site_parents: by site, the one from which its hosts may receive images; a tree.
     """
 
     transfer: Transfer = Transfer.AUTO
     by_site: Mapping[str, Transfer] = field(default_factory=dict)
     min_hosts: int = 3
     attestations: int = 1
+    site_parents: Mapping[str, str] = field(default_factory=dict)

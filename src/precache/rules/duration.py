@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -26,12 +26,14 @@ class HostWork:
     """The downloads of one host, which come one after another.
 
     by_swarm: it gets the images while another host of its site does, and passes them on.
+    relay_site: the site in whose relays it takes part then.
     """
 
     cell: str
     site: str
     downloads: tuple[Download, ...]
     by_swarm: bool = False
+    relay_site: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Turns:
     """How much a job does at once. None for no limit.
 
     hosts: without those by swarm. swarm_hosts: of these.
-    bytes_per_s: of all that the image service sends. origins_per_site: how many hosts of a swarm it sends an image to.
+    bytes_per_s: of all that the image service sends. origins_per_relay: how many hosts of a relay it sends an image to.
     """
 
     hosts: int
@@ -48,7 +50,7 @@ class Turns:
     bytes_per_s: int | None = None
     host_bytes_per_s: int | None = None
     swarm_hosts: int = 1
-    origins_per_site: int = 1
+    origins_per_relay: int = 1
 
 
 LAG_S = 0.1
@@ -85,21 +87,21 @@ def seconds_of_work(work: Sequence[HostWork], rates: Mapping[str, float], turns:
     if turns.hosts_per_cell is not None:
         bounds += [_in_turns(cell, turns.hosts_per_cell) for cell in by_cell.values()]
     if turns.bytes_per_s is not None:
-        bounds.append(image_service_bytes(work, turns.origins_per_site) / turns.bytes_per_s)
+        bounds.append(sum(image_service_bytes(work, turns.origins_per_relay)) / turns.bytes_per_s)
     return max(bounds)
 
 
-def image_service_bytes(work: Iterable[HostWork], origins_per_site: int = 1) -> int:
-    """Return what the image service sends: to each host, or of a swarm to so many hosts of each site."""
-    total = 0
+def image_service_bytes(work: Sequence[HostWork], origins_per_relay: int = 1) -> list[int]:
+    """Return what the image service sends to each host; of a relay only to so many hosts, first those of its site."""
+    sent = [0] * len(work)
     origins: Counter[tuple[str, str, Download]] = Counter()
-    for host in work:
+    for number, host in sorted(enumerate(work), key=lambda each: each[1].site != each[1].relay_site):
         for each in host.downloads:
-            place = (host.cell, host.site, each)
-            origins[place] += host.by_swarm
-            if not host.by_swarm or origins[place] <= origins_per_site:
-                total += each.size_bytes
-    return total
+            relay = (host.cell, host.relay_site, each)
+            origins[relay] += host.by_swarm
+            if not host.by_swarm or origins[relay] <= origins_per_relay:
+                sent[number] += each.size_bytes
+    return sent
 
 
 def _in_turns(seconds: Sequence[float], at_once: int) -> float:

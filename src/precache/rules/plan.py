@@ -24,9 +24,10 @@ from precache.core.plans import (
     PlannedImage,
 )
 from precache.core.transfer_rates import MeasuredRate
+from precache.core.transfer_rules import TransferRules
 from precache.rules.duration import Download, HostWork, Turns, image_service_bytes, seconds_of_work
 from precache.rules.plan_times import begins_at, ends_at, meets_deadline
-from precache.rules.transfer_choice import SwarmHost, TransferChoice, choose_transfers
+from precache.rules.transfer_choice import SwarmHost, TransferChoice, choose_transfers, place_of_relay
 
 MOST_LISTED = 20
 """Hosts in each list of a plan: a plan for thousands of hosts is read by a person."""
@@ -60,13 +61,14 @@ class _Conditions:
     """What the time depends on.
 
     operation: of the job; only the time of downloads is estimated. downloads: by image, as every host would make it.
-    rates: by cell.
+    rates: by cell. transfers: which hosts get images by swarm.
     """
 
     operation: Operation
     downloads: Mapping[ImageId, Download]
     rates: Mapping[str, MeasuredRate]
     turns: Turns
+    transfers: TransferRules
 
     @property
     def has_downloads(self) -> bool:
@@ -78,12 +80,19 @@ class _Conditions:
         rates = {cell: rate.bytes_per_s for cell, rate in self.rates.items()}
         return seconds_of_work(self.work(hosts), rates, self.turns)
 
-    def image_service_bytes(self, hosts: Iterable[_PlannedWork]) -> int:
-        return image_service_bytes(self.work(hosts), self.turns.origins_per_site)
+    def image_service_bytes(self, hosts: Sequence[_PlannedWork]) -> dict[str, int]:
+        """Return what the image service sends to each host, by name."""
+        sent = image_service_bytes(self.work(hosts), self.turns.origins_per_relay)
+        return {each.host: count for each, count in zip(hosts, sent, strict=True)}
 
     def work(self, hosts: Iterable[_PlannedWork]) -> list[HostWork]:
         return [
-            HostWork(*each.place, tuple(self.downloads[image] for image in each.downloads), each.by_swarm)
+            HostWork(
+                *each.place,
+                tuple(self.downloads[image] for image in each.downloads),
+                each.by_swarm,
+                place_of_relay(each.place, self.transfers).site,
+            )
             for each in hosts
         ]
 
@@ -92,7 +101,8 @@ def make_plan(
     job: NewJob, sizes: Sequence[ImageSize], survey: Survey, rates: Mapping[str, MeasuredRate], now: datetime
 ) -> Plan:
     """Return the plan of the job. sizes: of the images of its orders. rates: of downloads, by cell."""
-    conditions = _Conditions(job.operation, _downloads(job, sizes), rates, _turns(job, survey))
+    transfers = survey.swarm or TransferRules()
+    conditions = _Conditions(job.operation, _downloads(job, sizes), rates, _turns(job, survey), transfers)
     unreported = HostReport(HostStanding.UNKNOWN, reason=NOT_REPORTED)
     hosts = [
         _planned(host, survey.reports.get(host, unreported), conditions.downloads) for host in dict.fromkeys(job.hosts)
@@ -103,12 +113,13 @@ def make_plan(
         replace(each, by_swarm=each.report.can_swarm and each.place in choices and choices[each.place].by_swarm)
         for each in hosts
     ]
+    sent = conditions.image_service_bytes(hosts)
     groups: dict[tuple[str | None, str], list[_PlannedWork]] = {}
     for each in hosts:
         groups.setdefault((each.report.cell, each.report.site), []).append(each)
     return Plan(
         groups=tuple(
-            _group(cell, site, of_group, conditions, choices.get(Place(cell or "", site)))
+            _group(cell, site, of_group, conditions, choices.get(Place(cell or "", site)), sent)
             for (cell, site), of_group in groups.items()
         ),
         lacking_space=_notes(each for each in hosts if each.lacks_space),
@@ -174,7 +185,7 @@ def _turns(job: NewJob, survey: Survey) -> Turns:
         bytes_per_s=options.job_rate_limit_bytes_per_s,
         host_bytes_per_s=survey.host_bytes_per_s,
         swarm_hosts=_lowest(max(1, survey.swarm_hosts_at_once), options.parallelism) or 1,
-        origins_per_site=survey.swarm.attestations if survey.swarm else 1,
+        origins_per_relay=survey.swarm.attestations if survey.swarm else 1,
     )
 
 
@@ -188,7 +199,9 @@ def _group(
     hosts: Sequence[_PlannedWork],
     conditions: _Conditions,
     choice: TransferChoice | None,
+    sent: Mapping[str, int],
 ) -> PlannedGroup:
+    """Return the group. sent: what the image service sends to each host."""
     kinds = Counter(each.kind for each in hosts)
     missing = Counter(image for each in hosts for image in each.missing)
     downloads = conditions.downloads
@@ -204,7 +217,7 @@ def _group(
         ),
         rate=conditions.rates.get(cell or ""),
         seconds=conditions.seconds(hosts),
-        image_service_bytes=conditions.image_service_bytes(hosts),
+        image_service_bytes=sum(sent[each.host] for each in hosts),
         by_swarm=choice.by_swarm if choice else None,
         transfer_reason=choice.reason if choice else "",
     )

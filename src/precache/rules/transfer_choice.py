@@ -11,6 +11,7 @@ from precache.core.job_options import Transfer
 from precache.core.orders import ImageOrder
 from precache.core.text import number_of
 from precache.core.transfer_rules import TransferRules
+from precache.rules.relay_sites import sites_above, top_site
 from precache.rules.rpc_versions import understands
 
 _DRIVERS_WITHOUT_CACHE = frozenset({"uncached"})
@@ -47,14 +48,25 @@ def can_take_part(host: Host, needed: str, pin: str | None = None) -> bool:
 def choose_transfers(option: Transfer, rules: TransferRules, hosts: Iterable[SwarmHost]) -> dict[Place, TransferChoice]:
     """Return the choice for each site of the hosts. option: of the job. hosts: all of the job that are up.
 
-    Hosts that share a cache count as one. Sites of one name in two cells are two sites.
+    Hosts that share a cache count as one. Sites of one name in two cells are two sites. The sites of a tree count
+    together, because they share the image.
     """
-    able: dict[Place, set[object]] = {}
+    able: dict[Place, bool] = {}
+    of_tree: dict[Place, set[object]] = {}
     for number, host in enumerate(hosts):
-        caches = able.setdefault(host.place, set())
+        able[host.place] = able.get(host.place, False) or host.can_take_part
+        caches = of_tree.setdefault(place_of_relay(host.place, rules), set())
         if host.can_take_part:
             caches.add(host.cache_id or number)
-    return {place: _choice(option, rules, place.site, len(caches)) for place, caches in able.items()}
+    return {
+        place: _choice(option, rules, place.site, len(of_tree[place_of_relay(place, rules)]) if is_able else 0)
+        for place, is_able in able.items()
+    }
+
+
+def place_of_relay(place: Place, rules: TransferRules) -> Place:
+    """Return the site in whose relays hosts at this place take part: that at the top of its tree."""
+    return Place(place.cell, top_site(place.site, sites_above(place.site, rules.site_parents)))
 
 
 def by_swarm(order: ImageOrder) -> ImageOrder:

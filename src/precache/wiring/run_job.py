@@ -20,6 +20,7 @@ from precache.conductor.limit_rates import LimitRates
 from precache.conductor.pause_excess import PauseExcess
 from precache.conductor.run_job import WRITE_INTERVAL, RunJob
 from precache.conductor.stop_hosts import STOP_HOSTS_PATIENCE, StopHosts
+from precache.core.transfer_rules import TransferRules
 from precache.ports.clock import Clock
 from precache.ports.compute_gateway import ComputeGateway
 from precache.ports.inventory import HostQueries
@@ -73,7 +74,7 @@ def build_run_job(
                 gateway=gateway,
                 pool=messages,
                 concurrency=scheduler.concurrency,
-                origins_per_site=swarm.rules.attestations if swarm else 1,
+                transfers=swarm.rules if swarm else TransferRules(),
             ),
             pause_excess=PauseExcess(gateway=gateway, pool=messages),
             stop_hosts=StopHosts(gateway=gateway, clock=clock, pool=messages, patience=hosts_patience),

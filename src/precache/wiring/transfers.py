@@ -22,6 +22,7 @@ def swarm_dispatch(config: Config, swarm_since: str | None, order: OrderCalls | 
         by_site={site: Transfer(mode) for site, mode in swarm.site_transfer.items()},
         min_hosts=swarm.min_hosts,
         attestations=swarm.attestations,
+        site_parents=swarm.site_parents,
     )
     pin = config.upgrade_levels.compute if swarm_since else None
     return SwarmDispatch(rules, swarm_since, pin, order or list)

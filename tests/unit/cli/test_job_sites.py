@@ -15,6 +15,7 @@ SHOW = ("job", "show", JOB_ID, "--sites")
 def host(name: str, parent: str | None, **fields: Any) -> dict[str, Any]:
     return {
         "host": name,
+        "site": "edge1",
         "state": "active",
         "source": "host" if parent else "image_service",
         "parent": parent,
@@ -76,6 +77,7 @@ def test_a_table_shows_each_host_with_its_parent_and_its_lag(run: Run, sites: li
     assert rows["cmp-3"][1] == "receives, slow"
     assert rows["cmp-4"] == ["", "waits", "0 B", "", "", ""]
     assert "lost" not in shown
+    assert "| site " not in shown
 
 
 def test_the_site_of_each_host_is_shown_if_one_is_in_a_site_below(run: Run, sites: list[dict[str, Any]]) -> None:
@@ -92,7 +94,7 @@ def test_a_relay_that_has_failed_says_why_and_lost_hosts_are_named(run: Run, sit
         "seeders": [],
         "root": None,
         "size_bytes": None,
-        "hosts": [host("cmp-2", "cmp-1", lost=["cmp-7"])],
+        "hosts": [host("cmp-2", "cmp-1", lost=["cmp-7"], site="shop-3")],
     }
 
     shown = run(*SHOW, "--max-width", "140").out
@@ -100,6 +102,7 @@ def test_a_relay_that_has_failed_says_why_and_lost_hosts_are_named(run: Run, sit
     assert "no seeder yet, root not known yet" in shown
     assert "FAILED: two roots" in shown
     assert "cmp-7" in shown
+    assert "shop-3" in shown
 
 
 def test_json_has_the_sites_as_the_service_gave_them_and_no_tasks(run: Run, sites: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ RATES = {"one": 100.0, "two": 10.0}
 
 def host(*downloads, cell="one", site="one", by_swarm=False):
     made = tuple(Download(*each) if isinstance(each, tuple) else Download(each) for each in downloads)
-    return HostWork(cell, site, made, by_swarm)
+    return HostWork(cell, site, made, by_swarm, site)
 
 
 def swarm(count, *downloads, site="one"):
@@ -46,7 +46,7 @@ def swarm(count, *downloads, site="one"):
         (swarm(6, 1000), Turns(9, swarm_hosts=1), 60),
         (swarm(3, 1000), Turns(1, swarm_hosts=3, hosts_per_site=1), 30.6),
         ([*swarm(6, 1000), *swarm(6, 1000, site="two")], Turns(1, bytes_per_s=20, swarm_hosts=500), 100),
-        (swarm(6, 1000), Turns(1, bytes_per_s=20, swarm_hosts=500, origins_per_site=2), 100),
+        (swarm(6, 1000), Turns(1, bytes_per_s=20, swarm_hosts=500, origins_per_relay=2), 100),
     ],
 )
 def test_hosts_take_turns_and_no_limit_is_exceeded(work, turns, seconds):
@@ -57,8 +57,15 @@ def test_the_image_service_sends_each_image_once_to_the_hosts_of_a_site_by_swarm
     images = [(1000, None, "a"), (1000, None, "b")]
     work = [*swarm(6, *images), *swarm(2, images[0], site="two"), host(*images), host(images[1])]
 
-    assert image_service_bytes(work) == 2000 + 1000 + 2000 + 1000
-    assert image_service_bytes(work, origins_per_site=2) == 4000 + 2000 + 3000
+    assert sum(image_service_bytes(work)) == 2000 + 1000 + 2000 + 1000
+    assert sum(image_service_bytes(work, origins_per_relay=2)) == 4000 + 2000 + 3000
+
+
+def test_the_sites_of_a_tree_get_each_image_once_at_its_top():
+    shop = [replace(each, relay_site="region") for each in swarm(2, (1000, None, "a"), site="shop")]
+
+    assert image_service_bytes([*shop, *swarm(2, (1000, None, "a"), site="region")]) == [0, 0, 1000, 0]
+    assert image_service_bytes(shop) == [1000, 0]
 
 
 WORK = st.lists(

@@ -258,3 +258,13 @@ def test_the_plan_follows_the_option_of_the_job_and_what_the_conductor_says(tran
     (group,) = plan(hosts, options=options, swarm=swarm, swarm_hosts_at_once=500, operation=operation).groups
 
     assert (group.by_swarm, group.image_service_bytes) == (by_swarm, sent)
+
+
+def test_an_image_crosses_the_uplink_once_for_a_tree_of_sites():
+    reports = {"shop": able(site="shop"), "a": able(site="region"), "b": able(site="region")}
+    rules = TransferRules(site_parents={"shop": "region"})
+
+    shop, region = plan(reports, swarm=rules, swarm_hosts_at_once=500).groups
+
+    assert (shop.by_swarm, shop.bytes_to_move, shop.image_service_bytes) == (True, 1100, 0)
+    assert (region.by_swarm, region.image_service_bytes) == (True, 1100)

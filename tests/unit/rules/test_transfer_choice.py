@@ -66,6 +66,15 @@ def test_hosts_that_share_a_cache_count_once():
     assert chosen(AUTO, TransferRules(), [*able(EDGE, 4, "nfs"), *able(EDGE, 2)]) == {EDGE: True}
 
 
+def test_the_sites_of_a_tree_count_together_but_a_site_without_any_host_that_can_does_not_take_part():
+    rules = TransferRules(site_parents={"edge": "core", "shop": "edge"}, by_site={"shop": DIRECT})
+    shop, lab = Place("cell1", "shop"), Place("cell1", "lab")
+    hosts = [*able(EDGE, 1), *able(CORE, 1), *able(shop, 1), *able(lab, 2)]
+
+    assert chosen(AUTO, rules, hosts) == {EDGE: True, CORE: True, shop: False, lab: False}
+    assert chosen(AUTO, rules, [*unable(EDGE, 1), *able(CORE, 3)]) == {EDGE: False, CORE: True}
+
+
 @pytest.mark.parametrize(
     ("driver", "version", "needed", "pin", "can"),
     [

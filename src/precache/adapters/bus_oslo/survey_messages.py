@@ -72,6 +72,7 @@ def _swarm_message(rules: TransferRules, hosts_at_once: int) -> dict[str, Any]:
         "by_site": {site: transfer.value for site, transfer in rules.by_site.items()},
         "min_hosts": rules.min_hosts,
         "attestations": rules.attestations,
+        "site_parents": dict(rules.site_parents),
         "hosts_at_once": hosts_at_once,
     }
 
@@ -81,13 +82,14 @@ def _read_swarm(answer: Mapping[str, Any]) -> dict[str, Any]:
     message = answer.get("swarm")
     if not isinstance(message, Mapping):
         return {}
-    by_site = message.get("by_site")
+    by_site, parents = message.get("by_site"), message.get("site_parents")
     try:
         rules = TransferRules(
             Transfer(read_text(message, "transfer")),
             {str(site): Transfer(each) for site, each in by_site.items()} if isinstance(by_site, Mapping) else {},
             read_size(message, "min_hosts"),
             read_size(message, "attestations"),
+            {str(site): str(parent) for site, parent in parents.items()} if isinstance(parents, Mapping) else {},
         )
     except ValueError:
         raise Malformed("swarm has a way of transfer that is not known") from None

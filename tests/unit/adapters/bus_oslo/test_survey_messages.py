@@ -37,7 +37,9 @@ SURVEY = Survey(
     hosts_at_once=50,
     hosts_per_cell=20,
     host_bytes_per_s=10**6,
-    swarm=TransferRules(Transfer.SWARM, {"paris": Transfer.DIRECT}, min_hosts=4, attestations=2),
+    swarm=TransferRules(
+        Transfer.SWARM, {"paris": Transfer.DIRECT}, min_hosts=4, attestations=2, site_parents={"shop": "paris"}
+    ),
     swarm_hosts_at_once=500,
 )
 
