@@ -11,6 +11,7 @@ import http.client
 import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,7 @@ BITS_PER_S = 24_000_000
 DATA_MIB, HOLE_MIB = 8, 4
 THIRD = DATA_MIB * MIB // 3
 TIMEOUT_S = 60
+JITTER_MIB, JITTER_ROUNDS = 32, 4
 IMAGE = "image.qcow2"
 OVERHEAD = 1.1
 """Headers of packets and records, and what is sent again, by the bytes of the pieces."""
@@ -227,6 +229,35 @@ def test_a_host_whose_disk_is_full_fails_alone(running: Site, image: Image) -> N
     member = running.plan(IMAGE).member(full)
     assert member is not None
     assert member.state is MemberState.LEFT
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_links_that_jitter_cost_little_by_false_alarms(
+    network: ShapedNetwork, folder: Path, forks: Forks, tmp_path: Path
+) -> None:
+    random_raw(tmp_path / "jitter.raw", JITTER_MIB)
+    rates = dict.fromkeys(network.hosts, BITS_PER_S)
+
+    def seconds(seed: int, *, reports_slow: bool) -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as name, site(network, Path(name), tmp_path, forks) as running:
+            running.start_conductor()
+            running.start(*network.hosts, reports_slow=reports_slow)
+            with network.jitter(rates, 0.5, seed):
+                began = time.monotonic()
+                results = running.cache(network.hosts, "jitter.raw", 4 * TIMEOUT_S, by_swarm=True)
+            assert not any(result.error for result in results)
+            took = max(result.ended for result in results) - began
+            print(f"seed {seed}, reports: {reports_slow}: {took:.1f} s")
+            return took
+
+    with_alarms, without = 0.0, 0.0
+    for seed in range(JITTER_ROUNDS):
+        with_alarms += seconds(seed, reports_slow=True)
+        without += seconds(seed, reports_slow=False)
+    network.set_rates(BITS_PER_S, BITS_PER_S)
+
+    assert with_alarms <= 1.05 * without, f"{with_alarms:.1f} s, and {without:.1f} s without reports of slow hosts"
 
 
 def test_strangers_get_no_byte(running: Site, image: Image) -> None:

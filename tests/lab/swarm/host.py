@@ -19,7 +19,7 @@ from precache.core.errors import ConductorUnreachable, PrecacheError
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder, OrderOptions
-from precache.core.relays import Assignment, JoinRequest, RelayReport
+from precache.core.relays import Assignment, JoinRequest, RelayReport, ReportKind
 from precache.core.swarm_certificates import HostCertificate
 from precache.core.work_context import working_on_job
 from precache.fetch.fetcher import Fetcher
@@ -138,13 +138,15 @@ class Host:
 class _Conductors:
     """The port `SwarmPlanner`."""
 
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
+    def __init__(self, socket: Path, *, reports_slow: bool) -> None:
+        self._socket, self._reports_slow = socket, reports_slow
 
     def join(self, request: JoinRequest) -> Assignment:
         return self._ask("join", request)
 
     def report(self, report: RelayReport) -> Assignment:
+        if report.kind is ReportKind.SLOW and not self._reports_slow:
+            report = replace(report, kind=ReportKind.PROGRESS)
         return self._ask("report", report)
 
     def certify(self, host: str, cell: str, signing_request: str) -> HostCertificate:
@@ -170,7 +172,7 @@ class _WrongFile(RelayFile):
 def _swarm_fetcher(
     place: HostPlace, fetcher: Fetcher, setup: HostSetup, config: Config, rates: RateLimits
 ) -> tuple[SwarmFetcher, PiecesServer]:
-    planner = _Conductors(Path(place.conductor))
+    planner = _Conductors(Path(place.conductor), reports_slow=place.reports_slow)
     trust = HostTrust(host=place.name, cell=CELL, clock=setup.clock)
     _retry(lambda: trust.install(planner.certify(place.name, CELL, trust.signing_request())))
     limits = ServingLimits(max_connections=config.swarm.max_connections, upload_rate=lambda: None)

@@ -40,7 +40,8 @@ class HostPlace:
     """name, address: of the host. folder: its state, log and socket. namespace: id of a process in its network.
 
     image_service: the URL. conductor: the socket of the planner; empty if there is none.
-    serve_s: how long it goes on to serve an image. sends_wrong_pieces: it is broken, or malicious.
+    serve_s: how long it goes on to serve an image. reports_slow: False to keep from the conductor that it lags.
+    sends_wrong_pieces: it is broken, or malicious.
     disk_bytes: it has a disk of its own, of this size; 0 for that of the machine. Only the host sees what is on it.
     """
 
@@ -51,6 +52,7 @@ class HostPlace:
     image_service: str
     conductor: str = ""
     serve_s: float = 300
+    reports_slow: bool = True
     sends_wrong_pieces: bool = False
     disk_bytes: int = 0
 
