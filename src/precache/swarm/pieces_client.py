@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 
 from precache.core.errors import HashesDiffer, PeerLost, PieceRefused, WrongPiece
 from precache.core.relays import Peer
@@ -93,6 +93,8 @@ class PiecesClient:
             try:
                 with _ask(connection, peer, ticket, into) as response:
                     _Transfer(peer, connection, response, into, on_progress).run()
+            except (IncompleteRead, RemoteDisconnected) as error:
+                raise PeerLost(peer.host, "its answer ended too early") from error
             except (HTTPException, MalformedRecord) as error:
                 raise PeerLost(peer.host, f"its answer cannot be read ({error or type(error).__name__})") from error
             except PieceRefused as error:
