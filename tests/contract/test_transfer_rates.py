@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from precache.core.bytes_from import BytesFrom
 from precache.core.job_options import JobOptions
 from precache.core.jobs import HostAsked, HostEnded, JobState, Outcome, TaskResult
 from precache.core.orders import ImageOrder, OrderOptions
@@ -20,7 +21,8 @@ def run(stores, number, results, *, state=JobState.SUCCEEDED, **fields):
     stores.intake.add(new_job(number, hosts=results, created_at=at, **{"images": [DEBIAN]} | fields))
     claim(stores, at=at)
     for host, (cell, seconds, outcome, moved) in results.items():
-        result = TaskResult(DEBIAN, outcome, moved, "", at, at + timedelta(seconds=seconds))
+        moved, sources = (moved, None) if isinstance(moved, int) else (moved.image_service + moved.hosts, moved)
+        result = TaskResult(DEBIAN, outcome, moved, "", at, at + timedelta(seconds=seconds), bytes_from=sources)
         asked, ended = HostAsked(host, cell, (DEBIAN,), at), HostEnded(host, (result,), at)
         stores.claims.record(held(stores, number), [asked, ended])
     if state is not None:
@@ -39,6 +41,13 @@ def test_the_downloads_of_each_cell_are_summed_over_jobs(stores):
 
     assert rates == {"one": MeasuredRate(15 * MIB, 5.0, 2, 2), "two": MeasuredRate(10 * MIB, 4.0, 1, 1)}
     assert rates["one"].bytes_per_s == 3 * MIB
+
+
+def test_by_swarm_only_the_host_that_fetched_the_image_counts(stores):
+    seeder, others = BytesFrom(image_service=10 * MIB), BytesFrom(hosts=40 * MIB, image_service=MIB)
+    run(stores, 1, {"a": ("one", 2, Outcome.CACHED, seeder), "b": ("one", 3, Outcome.CACHED, others)})
+
+    assert stores.rates.recent_rates() == {"one": MeasuredRate(10 * MIB, 2.0, 1, 1)}
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ class _Record:
         """Yield the downloads that show what the network can do."""
         images = {order.image for order in self.job.orders if is_measurable(self.job, order)}
         for task in self.all_tasks():
-            is_cached = task.outcome is Outcome.CACHED and task.image in images
+            is_cached = task.outcome is Outcome.CACHED and task.image in images and not task.bytes_hosts
             if is_cached and task.cell is not None and task.started_at is not None and task.finished_at is not None:
                 yield EndedDownload(self.job.id, task.cell, task.bytes_done, task.started_at, task.finished_at)
 

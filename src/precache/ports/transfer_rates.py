@@ -18,6 +18,7 @@ class TransferRates(Protocol):
     def recent_rates(self) -> Mapping[str, MeasuredRate]:
         """Return the rate of one download in each cell, measured by tasks of recent jobs that ended as `cached`.
 
-        Tasks with a limit of their rate do not count. Raises StoreUnavailable.
+        Tasks with a limit of their rate do not count, nor those whose bytes came from other hosts: these are as fast as
+        the host that fetched the image for them, and what they receive is the converted image. Raises StoreUnavailable.
         """
         ...

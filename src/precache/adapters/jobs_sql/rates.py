@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from precache.adapters.jobs_sql.rows import load_jobs
 from precache.adapters.sql import Database
@@ -49,6 +49,7 @@ def _downloads(connection: Connection, job: Job) -> Iterator[EndedDownload]:
             tasks.c.host_position.in_(hosts),
             tasks.c.state == TaskState.ENDED,
             tasks.c.outcome == Outcome.CACHED,
+            func.coalesce(tasks.c.bytes_hosts, 0) == 0,  # it was fetched from the image service
             job_images.c.image.in_(images),
         )
         .limit(MOST_TASKS)
