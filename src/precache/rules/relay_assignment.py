@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from zlib import crc32
 
 from precache.core.relays import Assignment, MemberState, Peer, Relay, RelayMember, Source
-from precache.rules.relay_tree import SPARES, RelayTree, ancestors
+from precache.rules.relay_sites import crosses, may_cross
+from precache.rules.relay_tree import SPARES, ancestors, shunned
 
 _MESSAGES_PER_S = 600
 """All hosts of all relays together send at most so many regular messages: adr of the swarm."""
@@ -22,8 +23,6 @@ _ORIGIN_INTERVAL_S = 5.0
 """Hosts that fetch from the image service are few, and all others wait if one has died."""
 
 _RETRY_AFTER_S = 2.0
-_NEVER = datetime.min.replace(tzinfo=UTC)
-"""The time for a tree in which nothing is changed."""
 
 
 def report_interval_s(hosts_active: int) -> float:
@@ -62,11 +61,18 @@ def assignment(relay: Relay, host: str, *, report_interval_s: float = _LEAST_INT
 
 def _spares(relay: Relay, members: dict[str, RelayMember], member: RelayMember) -> tuple[Peer, ...]:
     """Return the host's ancestors beyond its parent, the nearest first, then hosts that have every piece."""
-    above = ancestors(members, member.host)[1 : SPARES + 1]
+    above = ancestors(members, member.host, SPARES + 1)[1:]
     known = {member.host, member.parent, *above}
     complete = [m.host for m in relay.members if m.state is MemberState.COMPLETE and m.host not in known]
     # Hosts that lose one parent at the same time do not all go to the same spare.
-    start = relay.members.index(member) % len(complete) if complete else 0
+    start = crc32(member.host.encode()) % len(complete) if complete else 0
     extra = (complete[start:] + complete[:start])[: max(1, SPARES - len(above))]
-    tree = RelayTree(relay, _NEVER)
-    return tuple(Peer(name, members[name].address) for name in [*above, *extra] if tree.accepts(member, name))
+    avoided = {*shunned(relay.members), *member.lost, *member.wrong}
+    return tuple(
+        Peer(name, found.address)
+        for name in [*above, *extra]
+        if (found := members[name]).address
+        and found.state is not MemberState.LEFT
+        and name not in avoided
+        and (not crosses(member, found) or may_cross(member, found, members))
+    )

@@ -15,10 +15,9 @@ def settle(tree: RelayTree) -> None:
     if tree.relay.reason:
         return
     _appoint(tree)
-    orphans = [member for member in tree if tree.is_orphan(member)]
-    for member in sorted(orphans, key=lambda orphan: -orphan.have_bytes):
+    for member in sorted(tree.orphans(), key=lambda orphan: -orphan.have_bytes):
         place(tree, member.host)
-    for member in sorted(_waiting(tree), key=_turn):
+    for member in sorted(tree.waiting, key=_turn):
         place(tree, member.host)
     _serve_queue(tree)
 
@@ -33,14 +32,14 @@ def _appoint(tree: RelayTree) -> None:
 
 
 def _is_origin_missing(tree: RelayTree) -> bool:
-    fetching = sum(_fetches(member) for member in tree)
+    fetching = len(tree.fetching)
     if fetching >= tree.relay.attestations:
         return False
     if not tree.relay.root:
         attesting = fetching + sum(bool(member.root) and not _fetches(member) for member in tree)
         if attesting < tree.relay.attestations:
             return True
-    return not fetching and not any(m.state is MemberState.COMPLETE and tree.serves(m) for m in tree)
+    return not fetching and not any(tree.serves(member) for member in tree.complete)
 
 
 def _standby(tree: RelayTree) -> RelayMember | None:
@@ -67,22 +66,18 @@ def _as_standby(tree: RelayTree, member: RelayMember) -> tuple[bool, int, bool, 
 
 def _serve_queue(tree: RelayTree) -> None:
     """Send the oldest of those that can reach no other host to the image service, if its budget allows it."""
-    for member in sorted(_waiting(tree), key=_turn):
-        if sum(_fetches(each) for each in tree) >= tree.relay.attestations:
+    for member in sorted(tree.waiting, key=_turn):
+        if len(tree.fetching) >= tree.relay.attestations:
             return
         if tree[member.host].source is not Source.WAIT:
             continue
         tree.fetch(member.host)
-        for other in sorted(_waiting(tree), key=_turn):
+        for other in sorted(tree.waiting, key=_turn):
             place(tree, other.host)
 
 
 def _fetches(member: RelayMember) -> bool:
     return member.state is MemberState.ACTIVE and member.source is Source.IMAGE_SERVICE
-
-
-def _waiting(tree: RelayTree) -> list[RelayMember]:
-    return [m for m in tree if m.state is MemberState.ACTIVE and m.source is Source.WAIT]
 
 
 def _turn(member: RelayMember) -> tuple[int, float, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from precache.core.relays import PIECE_BYTES, MemberState, RelayMember, Source
 from precache.rules.relay_tree import RelayTree
 
@@ -43,19 +45,35 @@ def best_parent(tree: RelayTree, host: str) -> str | None:
     rate, its distance from the first host, and the time until it has what this host has already.
     """
     member = tree[host]
-    above = frozenset(tree.ancestors(host))
     typical = typical_rate(tree)
+    depths = tree.depths(without=host)
+    light = [name for name in depths if not tree.has_children(name)]
+    if member.is_leaf or _is_slow(member, typical):
+        light = list(depths)
+    else:
+        special = [each.parent for each in tree if each.is_leaf or _is_slow(each, typical)]
+        light += [name for name in dict.fromkeys(special) if name in depths and tree.has_children(name)]
+    best = _cheapest(tree, member, light, depths, typical)
+    if best is None or best[0] >= _SHARED / 2:
+        best = _cheapest(tree, member, depths, depths, typical)
+    return best[1] if best else None
+
+
+def _cheapest(
+    tree: RelayTree, member: RelayMember, candidates: Iterable[str], depths: dict[str, int], typical: int
+) -> tuple[float, str] | None:
+    above = frozenset(tree.ancestors(member.host))
     hop = _hop(tree.relay.size_bytes, typical)
     best: tuple[float, str] | None = None
-    for candidate, depth in tree.depths(without=host).items():
+    for candidate in candidates:
         if not tree.accepts(member, candidate):
             continue
-        cost = (depth + 1) * hop + _cost(tree, member, tree[candidate], typical)
+        cost = (depths[candidate] + 1) * hop + _cost(tree, member, tree[candidate], typical)
         if candidate not in above:
             cost += _behind(tree, member, tree[candidate])
         if best is None or cost < best[0]:
             best = cost, candidate
-    return best[1] if best else None
+    return best
 
 
 def put_before_slower(tree: RelayTree, host: str) -> None:
@@ -63,9 +81,9 @@ def put_before_slower(tree: RelayTree, host: str) -> None:
     member = tree[host]
     if member.source is not Source.HOST or not tree.serves(member) or member.is_leaf:
         return
-    rate = typical_rate(tree)
-    for child in tree.children(member.parent):
-        if child.host != host and _gives_way(tree, child, member, rate) and tree.accepts(child, host):
+    siblings = [child for child in tree.children(member.parent) if child.host != host]
+    for child in siblings:
+        if _gives_way(tree, child, member, typical_rate(tree)) and tree.accepts(child, host):
             tree.follow(child.host, host)
 
 
@@ -78,6 +96,10 @@ def typical_rate(tree: RelayTree) -> int:
 def is_slower(one: RelayMember, other: RelayMember, typical: int) -> bool:
     """Return whether a host is known to be much slower than the other one; typical: the rate of unknown ones."""
     return 0 < one.link_bytes_per_s < _SLOWER * (other.link_bytes_per_s or typical)
+
+
+def _is_slow(member: RelayMember, typical: int) -> bool:
+    return 0 < member.link_bytes_per_s < _SLOWER * typical
 
 
 def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: int) -> float:

@@ -49,11 +49,11 @@ def prefer_faster(tree: RelayTree, host: str) -> None:
     joining = tree[host]
     if tree.relay.root or joining.is_leaf or not tree.serves(joining) or joining.source is not Source.HOST:
         return
-    for seeder in tree:
+    for seeder in tree.fetching:
         is_new = seeder.joined_at is not None and tree.now - seeder.joined_at < _NEW
         if crosses(joining, seeder):
             continue
-        if _seeds(seeder) and is_new and not seeder.have_bytes and is_slower(seeder, joining, typical_rate(tree)):
+        if is_new and not seeder.have_bytes and is_slower(seeder, joining, typical_rate(tree)):
             tree.fetch(host)
             tree.wait(seeder.host)
             for child in tree.children(seeder.host):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,24 +21,32 @@ _Way = tuple[Source, tuple[tuple[str, str], ...]]
 
 
 class RelayTree:
-    """A working copy of a relay. Each change keeps the map of children; `finish` returns the changed relay."""
+    """A working copy of a relay. Each change keeps what is known of all hosts; `finish` returns the changed relay.
+
+    Sites have hundreds of hosts, and all of them join within a second: nothing here looks at each host twice.
+    """
 
     def __init__(self, relay: Relay, now: datetime) -> None:
         self.relay = relay
         self.now = now
         self._before = relay
         self._members = {member.host: member for member in relay.members}
+        self._old = self._members.copy()
         self._touched: set[str] = set()
         self._children: dict[str, dict[str, None]] = {}
-        lost: Counter[str] = Counter()
-        wrong: Counter[str] = Counter()
+        self._fetching: dict[str, None] = {}
+        self._waiting: dict[str, None] = {}
+        self._complete: dict[str, None] = {}
+        self._mute: set[str] = set()
+        """Hosts that serve nobody: they have left, or have no address."""
+        self._complaining: set[str] = set()
+        self._below: set[str] = set()
+        """Hosts of sites that may receive from other sites."""
         for member in relay.members:
-            if _receives(member):
-                self._children.setdefault(member.parent, {})[member.host] = None
-            if member.state is not MemberState.LEFT:
-                lost.update(member.lost)
-                wrong.update(member.wrong)
-        self._lost, self._wrong = lost, wrong
+            self._place(member)
+        self._mute.update(self._children.keys() - self._members.keys())
+        self._lost, self._wrong = Counter[str](), Counter[str]()
+        self._hear()
 
     def __iter__(self) -> Iterator[RelayMember]:
         return iter(tuple(self._members.values()))
@@ -53,22 +61,25 @@ class RelayTree:
         """Return the active hosts that receive from this one."""
         return [self._members[child] for child in self._children.get(host, ())]
 
+    def has_children(self, host: str) -> bool:
+        return bool(self._children.get(host))
+
     def update(self, host: str, /, **changes: Any) -> RelayMember:
         """Store new values of a member, and return it."""
         old = self._members[host]
         new = replace(old, **changes)
         self._members[host] = new
-        if "lost" in changes:
-            self._lost.subtract(old.lost)
-            self._lost.update(new.lost)
-        if "wrong" in changes:
-            self._wrong.subtract(old.wrong)
-            self._wrong.update(new.wrong)
-        if {"state", "source", "parent", "address", "key"} & changes.keys():
+        if {"state", "source", "parent", "address", "key", "lost", "wrong", "above"} & changes.keys():
             self._touched.add(host)
             self._children.get(old.parent, {}).pop(host, None)
-            if _receives(new):
-                self._children.setdefault(new.parent, {})[host] = None
+            for group in (self._fetching, self._waiting, self._complete):
+                group.pop(host, None)
+            self._mute.discard(host)
+            self._complaining.discard(host)
+            self._below.discard(host)
+            self._place(new)
+            if old.lost or old.wrong or new.lost or new.wrong:
+                self._hear()
         return new
 
     def note(self, member: RelayMember) -> None:
@@ -104,7 +115,7 @@ class RelayTree:
 
     def is_shunned(self, host: str) -> bool:
         """Return whether so many hosts have lost this one, or got wrong pieces from it, that no other is sent to it."""
-        return self.is_lost(host) or self._wrong[host] >= _ENOUGH_COMPLAINTS
+        return host in self._shunned
 
     def is_lost(self, host: str) -> bool:
         """Return whether so many hosts had no success with this one that it counts as unreachable."""
@@ -115,7 +126,7 @@ class RelayTree:
 
     def serves(self, member: RelayMember) -> bool:
         """Return whether other hosts may be sent to this one."""
-        return bool(member.address) and member.state is not MemberState.LEFT and not self.is_shunned(member.host)
+        return member.host not in self._mute and member.host not in self._shunned
 
     def accepts(self, child: RelayMember, parent: str) -> bool:
         """Return whether this child may receive from this parent, as far as the two are concerned."""
@@ -124,35 +135,53 @@ class RelayTree:
             return False
         return not crosses(child, found) or may_cross(child, found, self._members)
 
+    @property
+    def fetching(self) -> list[RelayMember]:
+        """The active hosts that fetch from the image service."""
+        return [self._members[host] for host in self._fetching]
+
+    @property
+    def waiting(self) -> list[RelayMember]:
+        """The active hosts that have no place."""
+        return [self._members[host] for host in self._waiting]
+
+    @property
+    def complete(self) -> list[RelayMember]:
+        return [self._members[host] for host in self._complete]
+
     def is_orphan(self, member: RelayMember) -> bool:
         """Return whether the member has a parent from which it cannot receive."""
         return _receives(member) and not self.accepts(member, member.parent)
+
+    def orphans(self) -> list[RelayMember]:
+        """Return the hosts that have a parent from which they cannot receive."""
+        found = dict.fromkeys(child for host in self._mute | self._shunned for child in self._children.get(host, ()))
+        found |= dict.fromkeys(host for host in self._picky if self.is_orphan(self._members[host]))
+        return [self._members[host] for host in sorted(found)]
 
     def depths(self, without: str = "") -> dict[str, int]:
         """Return how far each host that can get the image is from a host that has it, or fetches it.
 
         without: a host that is left out, with all that receive from it.
         """
-        level = [
-            member.host
-            for member in self._members.values()
-            if member.host != without
-            and (
-                member.state is MemberState.COMPLETE
-                or (member.state is MemberState.ACTIVE and member.source is Source.IMAGE_SERVICE)
-            )
-        ]
-        found = dict.fromkeys(level, 0)
+        found = dict.fromkeys((*self._fetching, *self._complete), 0)
+        found.pop(without, None)
+        excluded, picky = self._mute | self._shunned, self._picky
+        level = list(found)
         depth = 0
         while level:
             depth += 1
-            level = [
-                child
-                for host in level
-                for child in self._children.get(host, ())
-                if child != without and child not in found and self.accepts(self._members[child], host)
-            ]
-            found.update(dict.fromkeys(level, depth))
+            below = []
+            for host in level:
+                if host in self._children and host not in excluded:
+                    below += [
+                        child
+                        for child in self._children[host]
+                        if child != without and (child not in picky or self.accepts(self._members[child], host))
+                    ]
+            level = below
+            for child in level:
+                found[child] = depth
         return found
 
     def ancestors(self, host: str) -> list[str]:
@@ -161,18 +190,48 @@ class RelayTree:
 
     def finish(self) -> Relay:
         """Return the changed relay; the version of each host whose assignment has changed has grown."""
-        before = {member.host: member for member in self._before.members}
         everybody = self.relay.signers != self._before.signers or self.relay.reason != self._before.reason
         affected = set(self._members) if everybody else self._with_descendants(self._touched)
         for host in affected:
             member = self._members[host]
             if member.state is not MemberState.ACTIVE:
                 continue
-            old = before.get(host)
+            old = self._old.get(host)
             is_new = old is None or old.state is not MemberState.ACTIVE
-            if everybody or is_new or _way(before, host) != _way(self._members, host):
+            if everybody or is_new or _way(self._old, host) != _way(self._members, host):
                 self._members[host] = replace(member, version=member.version + 1, assigned_at=self.now)
         return replace(self.relay, members=tuple(self._members.values()))
+
+    @property
+    def _picky(self) -> set[str]:
+        """The hosts that do not accept each host that serves."""
+        return self._complaining | self._below
+
+    def _place(self, member: RelayMember) -> None:
+        """Note the member in the groups to which it belongs."""
+        host, state = member.host, member.state
+        if state is MemberState.ACTIVE:
+            if member.source is Source.HOST:
+                self._children.setdefault(member.parent, {})[host] = None
+            elif member.source is Source.WAIT:
+                self._waiting[host] = None
+            else:
+                self._fetching[host] = None
+        elif state is MemberState.COMPLETE:
+            self._complete[host] = None
+        if state is MemberState.LEFT or not member.address:
+            self._mute.add(host)
+        if (member.lost or member.wrong) and state is not MemberState.LEFT:
+            self._complaining.add(host)
+        if member.above:
+            self._below.add(host)
+
+    def _hear(self) -> None:
+        """Count what hosts say of each other."""
+        complaining = [self._members[host] for host in self._complaining]
+        self._lost = Counter(name for member in complaining for name in member.lost)
+        self._wrong = Counter(name for member in complaining for name in member.wrong)
+        self._shunned = shunned(complaining)
 
     def _with_descendants(self, hosts: set[str]) -> set[str]:
         found, level = set(hosts), hosts
@@ -182,26 +241,36 @@ class RelayTree:
         return found
 
 
+def shunned(members: Iterable[RelayMember]) -> frozenset[str]:
+    """Return the hosts that several others have lost, or from which several got wrong pieces."""
+    complaining = [
+        member for member in members if (member.lost or member.wrong) and member.state is not MemberState.LEFT
+    ]
+    lost = Counter(name for member in complaining for name in member.lost)
+    wrong = Counter(name for member in complaining for name in member.wrong)
+    return frozenset(name for found in (lost, wrong) for name, count in found.items() if count >= _ENOUGH_COMPLAINTS)
+
+
 def _receives(member: RelayMember) -> bool:
     return member.state is MemberState.ACTIVE and member.source is Source.HOST
 
 
-def ancestors(members: dict[str, RelayMember], host: str) -> list[str]:
-    """Return the host's parent, that one's parent and so on, up to one that has every piece, or fetches them."""
+def ancestors(members: dict[str, RelayMember], host: str, most: int | None = None) -> list[str]:
+    """Return the host's parent, that one's parent and so on: `most` of them, without one that occurs twice.
+
+    Those of a host that has every piece are those that it had.
+    """
     found: dict[str, None] = {}
     member = members[host]
-    while _receives(member) and member.parent in members and member.parent not in found:
-        found[member.parent] = None
+    while member.source is Source.HOST and member.parent in members and (most is None or len(found) < most):
         member = members[member.parent]
+        if member.host in found or member.host == host:
+            break
+        found[member.host] = None
     return list(found)
 
 
 def _way(members: dict[str, RelayMember], host: str) -> _Way:
     """Return what a host is told of its place: its source, and its parent and spares with their addresses."""
-    member = members[host]
-    way: list[tuple[str, str]] = []
-    above = member
-    while _receives(above) and above.parent in members and len(way) <= SPARES:
-        above = members[above.parent]
-        way.append((above.host, above.address))
-    return member.source, tuple(way)
+    above = ancestors(members, host, SPARES + 1)
+    return members[host].source, tuple((name, members[name].address) for name in above)

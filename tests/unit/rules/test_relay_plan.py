@@ -375,7 +375,11 @@ def check(relay):
     for member in relay.members:
         if member.state is not MemberState.ACTIVE:
             continue
-        top = [member.host, *tree.ancestors(member.host)][-1]
+        top, passed = member.host, set()
+        while (parent := relay.member(way(relay.member(top)))) is not None:
+            assert top not in passed
+            passed.add(top)
+            top = parent.host
         assert way(relay.member(top)) in (FETCH, WAIT, "complete")  # no circle, no host that has left
         if member.host not in depths:
             assert way(relay.member(top)) == WAIT
