@@ -22,13 +22,20 @@ MOST_WAITING = 10_000
 class SendAssignments:
     """Sends them in threads of its own: one cell whose bus is slow does not delay the others. Thread-safe.
 
-    pool: of as many threads as there are cells to be sent to at the same time.
+    most: assignments that wait for a cell. pool: of as many threads as there are cells to be sent to at the same time.
     """
 
     def __init__(
-        self, *, gateway: ComputeGateway, signing: SignAssignments, interval: ReportInterval, pool: DaemonPool
+        self,
+        *,
+        gateway: ComputeGateway,
+        signing: SignAssignments,
+        interval: ReportInterval,
+        pool: DaemonPool,
+        most: int = MOST_WAITING,
     ) -> None:
-        self._gateway, self._signing, self._interval, self._pool = gateway, signing, interval, pool
+        self._gateway, self._signing, self._interval = gateway, signing, interval
+        self._pool, self._most = pool, most
         self._lock = threading.Lock()
         self._waiting: dict[str, dict[tuple[str, str], Relay]] = {}
 
@@ -40,7 +47,7 @@ class SendAssignments:
             waiting = self._waiting.get(cell, {})
             for host in hosts:
                 waiting.pop((relay.id, host), None)
-                if len(waiting) < MOST_WAITING:
+                if len(waiting) < self._most:
                     waiting[relay.id, host] = relay
             if not waiting:
                 return
