@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from precache.core.relays import Assignment, Peer, Source
+
+_MOST_REPEATS = 2
 
 
 class Route:
@@ -16,16 +19,16 @@ class Route:
         """The host from which pieces are requested now."""
         self.lost: list[str] = []
         """The hosts that were asked without success, in this order."""
-        self._repeated: set[str] = set()
+        self._repeats: Counter[str] = Counter()
 
     def next(self, *, may_repeat: bool = False) -> Peer | None:
         """Return the next host; None if all were asked. The present one counts as lost from now on.
 
-        may_repeat: the present host has answered, and then closed its connection: ask it once more. It may have begun
-            to serve another file.
+        may_repeat: the present host has answered, and then closed its connection: ask it again. It may have begun to
+            serve another file; that happens twice if it fetches a damaged image again.
         """
-        if self.peer is not None and may_repeat and self.peer.host not in self._repeated:
-            self._repeated.add(self.peer.host)
+        if self.peer is not None and may_repeat and self._repeats[self.peer.host] < _MOST_REPEATS:
+            self._repeats[self.peer.host] += 1
             return self.peer
         if self.peer is not None:
             self.lost.append(self.peer.host)
