@@ -9,6 +9,7 @@ import ctypes
 import os
 import platform
 import threading
+from dataclasses import dataclass
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,15 +25,19 @@ _CLASSES = {"best-effort": 2 << 13 | 7, "idle": IDLE_IO}
 """Of best effort the lowest level."""
 
 
-def lower_thread_priority(*, nice: int, io_class: str) -> None:
-    """Lower the priority of this thread until it ends, as far as the system permits it.
+@dataclass(frozen=True, slots=True)
+class ThreadPriority:
+    """nice: 0 to 19, for the processor. io_class: `best-effort` or `idle`, for disks."""
 
-    nice: 0 to 19, for its processor. io_class: `best-effort` or `idle`, for its disks.
-    """
-    thread = threading.get_native_id()
-    if os.getpriority(os.PRIO_PROCESS, thread) < nice:
-        os.setpriority(os.PRIO_PROCESS, thread, nice)  # Linux: of this thread alone
-    set_io_priority(_CLASSES[io_class])
+    nice: int
+    io_class: str = "best-effort"
+
+    def lower(self) -> None:
+        """Lower the priority of this thread to this, until the thread ends, as far as the system permits it."""
+        thread = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, thread) < self.nice:
+            os.setpriority(os.PRIO_PROCESS, thread, self.nice)  # Linux: of this thread alone
+        set_io_priority(_CLASSES[self.io_class])
 
 
 def io_priority() -> int | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException, HTTPResponse, IncompleteRead, RemoteDisconnected
 
+from precache.background.thread_priority import ThreadPriority
 from precache.core.errors import HashesDiffer, PeerLost, PieceRefused, WrongPiece
 from precache.core.relays import Peer
 from precache.core.text import plain_line
@@ -56,10 +57,20 @@ class PiecesClient:
 
     rate_now: of all that is received with this object together. silence_s: a host that sends nothing for so long is
     lost; while it has nothing new it sends an offer every 0.25 s. record_s: so is one that needs longer for a record.
+    priority: which a thread has from its first call of `receive` on, until it ends; None changes nothing.
     """
 
-    def __init__(self, *, trust: HostTrust, rate_now: RateNow, silence_s: float = 3.0, record_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        *,
+        trust: HostTrust,
+        rate_now: RateNow,
+        priority: ThreadPriority | None = None,
+        silence_s: float = 3.0,
+        record_s: float = 30.0,
+    ) -> None:
         self._trust, self._silence_s, self._record_s = trust, silence_s, record_s
+        self._priority = priority
         self._pace = Pace(rate_now)
 
     def receive(
@@ -81,6 +92,8 @@ class PiecesClient:
         for a piece, a hash or a root that cannot be accepted; RelayRefused if this host has no certificate; OSError if
         the file cannot be written.
         """
+        if self._priority is not None:
+            self._priority.lower()
         with PeerConnection(
             peer,
             self._trust,

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from precache.background.thread_priority import ThreadPriority
 from precache.fetch.rate_limits import RateNow
 from precache.swarm.host_trust import HostTrust
 from precache.swarm.offers import Connection, Offers, RequestRefused
@@ -31,15 +32,14 @@ _DRAIN_S = 2.0
 class ServingLimits:
     """max_connections: hosts that receive pieces at the same time. upload_rate: of all together.
 
-    nice, io_class: of the threads, see `lower_thread_priority`. send_timeout_s: a host that takes less than 16 KiB in
+    priority: of the threads that send; None changes nothing. send_timeout_s: a host that takes less than 16 KiB in
     this time is cut off. request_timeout_s: for the handshake and the head of the request; the have-list may take as
     long again. offer_wait_s: how long a request for a relay that is not offered yet is kept.
     """
 
     max_connections: int
     upload_rate: RateNow
-    nice: int = 0
-    io_class: str = "best-effort"
+    priority: ThreadPriority | None = None
     send_timeout_s: float = 10.0
     request_timeout_s: float = 10.0
     offer_wait_s: float = 2.0

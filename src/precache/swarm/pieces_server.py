@@ -15,7 +15,6 @@ import threading
 import time
 
 from precache.background.log_exceptions import log_exceptions
-from precache.background.thread_priority import lower_thread_priority
 from precache.background.threads import start_thread
 from precache.core.errors import PortsUnusable, PrecacheError
 from precache.swarm.host_trust import HostTrust
@@ -135,7 +134,8 @@ class PiecesServer:
     def _serve(self, connection: Connection) -> None:
         try:
             with log_exceptions(what="Sending pieces", of=f"to {connection.address}"):
-                lower_thread_priority(nice=self._limits.nice, io_class=self._limits.io_class)
+                if self._limits.priority is not None:
+                    self._limits.priority.lower()
                 if _has_handshake(connection):
                     PiecesRequest(connection, self._trust, self._offers, self._pace, self._limits)
         finally:

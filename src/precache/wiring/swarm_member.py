@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precache.background.thread_priority import ThreadPriority
 from precache.compute.renew_certificate import RenewCertificate
 from precache.compute.swarm_member import HostInSwarm
 from precache.config.load import Config
@@ -37,11 +38,11 @@ def build_swarm_member(
     """
     swarm = config.swarm
     trust = HostTrust(host=host, cell=cell, clock=clock)
+    priority = ThreadPriority(swarm.nice, swarm.io_class)
     limits = ServingLimits(
         max_connections=swarm.max_connections,
         upload_rate=lambda: swarm.upload_bytes_per_s or None,
-        nice=swarm.nice,
-        io_class=swarm.io_class,
+        priority=priority,
     )
     server = PiecesServer(trust=trust, address=swarm.listen_address, ports=swarm.ports, limits=limits)
 
@@ -59,7 +60,7 @@ def build_swarm_member(
             planner=planner,
             trust=trust,
             server=server,
-            client=PiecesClient(trust=trust, rate_now=lambda: swarm.download_bytes_per_s or None),
+            client=PiecesClient(trust=trust, rate_now=lambda: swarm.download_bytes_per_s or None, priority=priority),
             clock=clock,
             rates=rates,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from precache.background.thread_priority import IDLE_IO, io_priority, lower_thread_priority
+from precache.background.thread_priority import IDLE_IO, ThreadPriority, io_priority
 
 
 def priorities() -> tuple[int, int | None]:
@@ -16,9 +16,9 @@ def test_only_this_thread_has_a_lower_priority() -> None:
     before, found = priorities(), list[tuple[int, int | None]]()
 
     def lower_and_look() -> None:
-        lower_thread_priority(nice=18, io_class="idle")
+        ThreadPriority(18, "idle").lower()
         found.append(priorities())
-        lower_thread_priority(nice=3, io_class="idle")
+        ThreadPriority(3, "idle").lower()
         found.append(priorities())
 
     thread = threading.Thread(target=lower_and_look)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from precache.background.thread_priority import ThreadPriority
 from precache.core.errors import PortsUnusable
 from precache.swarm.pieces_request import ServingLimits
 from precache.swarm.pieces_server import PiecesServer
@@ -166,7 +167,7 @@ def test_bytes_flow_on_in_small_steps_under_a_limit(file: RelayFile) -> None:
 
 def test_only_the_threads_that_send_have_the_lower_priority(file: RelayFile) -> None:
     before, others = os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), threading.enumerate()
-    with serving(SEEDER, file, nice=17) as server, connected(server) as sock:
+    with serving(SEEDER, file, priority=ThreadPriority(17)) as server, connected(server) as sock:
         sock.sendall(request())
         assert sock.recv(1000)
         new = [each for each in threading.enumerate() if each not in others]

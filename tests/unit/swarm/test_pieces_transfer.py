@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from precache.background.cancel_token import CancelToken
+from precache.background.thread_priority import ThreadPriority
 from precache.core.errors import PeerLost, Stopped
 from precache.core.relays import PIECE_BYTES
 from precache.core.stopping import StopReason
@@ -152,6 +154,25 @@ def test_a_host_that_knows_the_root_sends_hashes_that_no_seeder_has_signed(tmp_p
         receive(TWO, server, "one", child)
 
     assert child.agrees
+
+
+def test_the_thread_that_receives_has_the_lower_priority(tmp_path: Path) -> None:
+    parent, child = seeded_file(tmp_path / "seeder", CONTENT, SEEDER, root=ROOT), new_file(tmp_path / "one", ONE)
+    client = PiecesClient(trust=ONE, rate_now=lambda: None, priority=ThreadPriority(16))
+    found: list[int] = []
+
+    with serving(SEEDER, parent) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(
+            client.receive,
+            peer_of(server, "seeder"),
+            ticket=SWARM.ticket(RELAY, "one"),
+            into=child,
+            check=lambda: None,
+            on_progress=lambda _told: found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id())),
+        ).result(20)
+
+    assert set(found) == {16}
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 16
 
 
 def test_an_empty_file_arrives(tmp_path: Path) -> None:
