@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Collection
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,7 +76,9 @@ class Conversion:
         Raises UnsafeImage at once; ConversionFailed only after the whole download has been verified, because damaged
         transfers are more frequent than damaged images. Also raises NotEnoughSpace, OSError for a full disk, Abandoned.
         """
-        inspection = inspect(self._image, self._arriving.chunks(HEAD_CHUNK_BYTES), deep=self._deep_inspection)
+        # An inspector may keep what it reads from: without this the file would stay open until the garbage collection.
+        with closing(self._arriving.chunks(HEAD_CHUNK_BYTES)) as chunks:
+            inspection = inspect(self._image, chunks, deep=self._deep_inspection)
         with self._arriving.reader() as read:
             self._run(inspection, Content(size_bytes=self._arriving.wait_for_size(), read=read))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 from precache.fetch.blocks import Block
@@ -118,8 +118,8 @@ class GrowingFile:
         finally:
             os.close(fd)
 
-    def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
-        """Return the content from the start, as it arrives. Raises Abandoned."""
+    def chunks(self, chunk_bytes: int) -> Generator[bytes, None, None]:
+        """Return the content from the start, as it arrives. Close it to close the file. Raises Abandoned."""
         offset = 0
         with self.reader() as read:
             while (end := min(self.wait_for(offset + chunk_bytes), offset + chunk_bytes)) > offset:

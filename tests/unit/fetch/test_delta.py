@@ -212,4 +212,4 @@ def test_the_base_is_closed(fetch, world):
     fetch(changed(3))
 
     opened = [Path(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
-    assert not [path for path in opened if path.exists() and path.readlink().is_relative_to(world.cache)]
+    assert [path.readlink() for path in opened if path.exists() and path.readlink().is_relative_to(world.cache)] == []
