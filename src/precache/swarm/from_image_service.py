@@ -78,6 +78,8 @@ class FromImageService:
 
     def _offer(self, file: RelayFile) -> None:
         self._seeded = file
+        # If this process is killed, the host goes on with what it has, as one that receives from others.
+        self._work.pieces.keep(file.path, file.size_bytes or 0)
         self._work.offer(file)
 
     def _withdraw(self, file: RelayFile) -> None:

@@ -191,8 +191,12 @@ class HostPieces:
                 space = self._space_check(size)
                 space.admit(min(self.file.have_bytes if self.file else 0, size))
                 self._space = space
-                if self._staging.kept is not None:
-                    self._staging.kept.keep_pieces(self._image.id, self._form, self.path, size)
+                self.keep(self.path, size)
+
+    def keep(self, path: Path, size_bytes: int) -> None:
+        """Keep this file of the staging, in which pieces are, in place of what was kept, also if this process dies."""
+        if self._staging.kept is not None:
+            self._staging.kept.keep_pieces(self._image.id, self._form, path, size_bytes)
 
     def end_promise(self) -> None:
         """Take the promise back: the host fetches the image itself, and needs the space for that."""

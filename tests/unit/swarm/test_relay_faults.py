@@ -175,11 +175,12 @@ def test_a_damaged_download_that_was_passed_on_is_replaced_on_every_host(tmp_pat
         assert hosts[2].fetched.bytes_from.hosts <= SIZE - HOLE_BYTES + (1 << 20)
 
 
-def test_a_host_that_was_killed_goes_on_with_the_pieces_that_it_had(site, tmp_path):
-    (_, _, three), futures = site.begin_chain("one", "two", "three")
-    had = three.done_bytes
+@pytest.mark.parametrize("name", ["one", "three"])
+def test_a_host_that_was_killed_goes_on_with_the_pieces_that_it_had_also_the_seeder(site, tmp_path, name):
+    _, futures = site.begin_chain("one", "two", "three")
+    had = site.hosts[name].done_bytes
     # The files as a kill leaves them: with both names of the data, and without the locks of the process.
-    subprocess.run(["cp", "-a", str(tmp_path / "three"), str(tmp_path / "again")], check=True)
+    subprocess.run(["cp", "-a", str(tmp_path / name), str(tmp_path / "again")], check=True)
 
     again = site.host("again")
     assert again.left() == ["data", "record"]
@@ -187,6 +188,7 @@ def test_a_host_that_was_killed_goes_on_with_the_pieces_that_it_had(site, tmp_pa
     site.finish(*futures, future)
 
     assert again.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES - had + (1 << 20)
+    assert again.fetched.bytes_from.image_service == 0
     assert again.left() == ["", "precache"]
 
 
