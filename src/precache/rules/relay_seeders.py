@@ -41,7 +41,7 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     tree.update(member.host, uplink_bytes_per_s=best)
     size, left = tree.relay.size_bytes, tree.relay.size_bytes - report.have_bytes
     if rate < _COLLAPSED * best and left * best > _WORTH * size * max(rate, 1):
-        _replace(tree, member.host)
+        _replace(tree, member.host, rate)
 
 
 def prefer_faster(tree: RelayTree, host: str) -> None:
@@ -61,7 +61,7 @@ def prefer_faster(tree: RelayTree, host: str) -> None:
             return
 
 
-def _replace(tree: RelayTree, host: str) -> None:
+def _replace(tree: RelayTree, host: str, rate: int) -> None:
     if len(tree.relay.signers) > tree.relay.attestations or tree.relay.root:
         return
     own = [child for child in tree.children(host) if not crosses(child, tree[host])]
@@ -70,7 +70,7 @@ def _replace(tree: RelayTree, host: str) -> None:
         return
     following = max(able, key=lambda child: (child.have_bytes, child.uplink_bytes_per_s))
     tree.fetch(following.host)
-    tree.update(host, is_leaf=True)
+    tree.update(host, is_leaf=True, link_bytes_per_s=max(1, rate))
     parent = best_parent(tree, host)
     if parent is None:
         tree.wait(host)
