@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from precache.adapters.clock_memory import MemoryClock
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.relays_memory import MemoryRelays
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.aggregates import Aggregates
 from precache.api.handlers.cached_images import CachedImages
@@ -20,6 +21,7 @@ from precache.api.handlers.hosts import Hosts
 from precache.api.handlers.job_events import JobEvents
 from precache.api.handlers.job_plans import JobPlans
 from precache.api.handlers.job_requests import JobRequests
+from precache.api.handlers.job_sites import JobSites
 from precache.api.handlers.job_targets import JobTargets
 from precache.api.handlers.jobs import Jobs
 from precache.api.handlers.service import Service
@@ -60,6 +62,7 @@ def table(document):
                 wake=lambda: None,
             ),
             events=JobEvents(feed=JobFeed(store=jobs, views=views)),
+            sites=JobSites(queries=jobs, relays=MemoryRelays(clock=clock, jobs=jobs)),
             hosts=Hosts(
                 queries=inventory,
                 changes=inventory,
