@@ -44,6 +44,6 @@ class Watcher(Protocol):
         The driver calls it at every change of phase and some ten times a second in between, whatever it waits for, from
         one thread at a time. May raise Stopped or DeadlinePassed: the driver then ends within two seconds, raises the
         same, and leaves no file. If `keeps_data` of Stopped is true, what was received stays for the next call for the
-        image, if the driver can.
+        image, if the driver can. Pieces from other hosts stay also if the compute is being stopped.
         """
         ...
