@@ -84,7 +84,7 @@ class Conductor:
         return self._planner.report(replace(report, cell=CELL))
 
     def certify(self, host: str, cell: str, signing_request: str) -> HostCertificate:
-        return self._planner.certify(host, cell, signing_request)
+        return self._planner.certify(host, CELL, signing_request)
 
     def relays(self) -> list[Relay]:
         """Return the plans as they are stored."""

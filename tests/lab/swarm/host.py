@@ -8,12 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from precache.compute.swarm_member import HostInSwarm
 from precache.config.load import Config, load_config
 from precache.core.errors import ConductorUnreachable, PrecacheError
 from precache.core.images import parse_image_id
@@ -22,19 +22,13 @@ from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.relays import Assignment, JoinRequest, RelayReport, ReportKind
 from precache.core.swarm_certificates import HostCertificate
 from precache.core.work_context import working_on_job
-from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
-from precache.swarm.host_trust import HostTrust
-from precache.swarm.pieces_client import PiecesClient
-from precache.swarm.pieces_request import ServingLimits
-from precache.swarm.pieces_server import PiecesServer
 from precache.swarm.relay_file import RelayFile
-from precache.swarm.swarm_fetcher import SwarmFetcher
-from precache.swarm.swarm_host import SwarmHost
-from precache.virt.setup import HostSetup
 from precache.wiring.hosts import build_driver, host_setup, image_fetcher, image_service
+from precache.wiring.swarm_member import build_swarm_member
 from tests.lab.swarm.calls import CallFailed, CallServer, call
-from tests.lab.swarm.hosts import CELL, HOST_SOCKET, INSTANCES, HostPlace
+from tests.lab.swarm.hosts import HOST_SOCKET, INSTANCES, HostPlace
+from tests.waiting import wait_until
 
 SAMPLE_S = 0.05
 FILLING = "filling"
@@ -69,7 +63,7 @@ class Host:
         self._instances = Path(place.folder) / INSTANCES
         self._instances.mkdir(exist_ok=True)
         self._name = place.name
-        config, rates = load_config([]), RateLimits()
+        config, rates = _config(place), RateLimits()
         fetcher = image_fetcher(config=config, images=image_service(config, place.image_service), rates=rates)
         setup = host_setup(
             config=config,
@@ -78,12 +72,23 @@ class Host:
             fetcher=fetcher,
             rates=rates,
         )
-        self._swarm: SwarmFetcher | None = None
-        self._server: PiecesServer | None = None
+        self._swarm: HostInSwarm | None = None
         if place.conductor:
-            self._swarm, self._server = _swarm_fetcher(place, fetcher, setup, config, rates)
+            if place.sends_wrong_pieces:
+                RelayFile.read_into = _read_wrongly  # type: ignore[method-assign]  in this process alone
+            swarm_fetcher, self._swarm = build_swarm_member(
+                config=config,
+                host=place.name,
+                cell="",  # the conductor knows it, as on a bus
+                fetcher=fetcher,
+                planner=_Conductors(Path(place.conductor), reports_slow=place.reports_slow),
+                clock=setup.clock,
+                rates=rates,
+                entries=setup.local_cache.open(setup.clock).served,
+            )
             self._swarm.start()
-            setup = replace(setup, fetcher=self._swarm)
+            wait_until(self._is_certified, CONDUCTOR_PATIENCE_S)
+            setup = replace(setup, fetcher=swarm_fetcher)
         self._driver = build_driver("libvirt", setup)
         self._driver.start()
         self._bytes_done = 0
@@ -123,7 +128,12 @@ class Host:
 
     def sent_bytes(self, relay: str) -> int:
         """Return how many bytes it has sent to other hosts for the relay, with all that is not pieces."""
-        return self._server.serving(relay).sent_bytes if self._server is not None else 0
+        # Nothing but a benchmark asks a host for it.
+        server = self._swarm._server if self._swarm is not None else None
+        return server.serving(relay).sent_bytes if server is not None else 0
+
+    def _is_certified(self) -> bool:
+        return self._swarm is not None and self._swarm.check(None).certified_until is not None
 
     def fill_disk(self) -> None:
         """Use all free space of the disk of its cache."""
@@ -159,56 +169,27 @@ class _Conductors:
             raise ConductorUnreachable(str(error)) from error
 
 
-class _WrongFile(RelayFile):
-    """The file of a host that sends other bytes than it has: from its third piece on."""
-
-    def read_into(self, index: int, buffer: memoryview) -> int:
-        length = super().read_into(index, buffer)
-        if length and index > 2:
-            buffer[0] ^= 1
-        return length
+_read_rightly = RelayFile.read_into
 
 
-def _swarm_fetcher(
-    place: HostPlace, fetcher: Fetcher, setup: HostSetup, config: Config, rates: RateLimits
-) -> tuple[SwarmFetcher, PiecesServer]:
-    planner = _Conductors(Path(place.conductor), reports_slow=place.reports_slow)
-    trust = HostTrust(host=place.name, cell=CELL, clock=setup.clock)
-    _retry(lambda: trust.install(planner.certify(place.name, CELL, trust.signing_request())))
-    limits = ServingLimits(max_connections=config.swarm.max_connections, upload_rate=lambda: None)
-    server = PiecesServer(trust=trust, address=place.address, ports=(PORT, PORT), limits=limits)
-    server.start()
-    swarm = SwarmFetcher(
-        host=SwarmHost(
-            name=place.name,
-            cell=CELL,
-            address=lambda: f"{place.address}:{server.port}",
-            fetcher=fetcher,
-            planner=planner,
-            trust=trust,
-            server=server,
-            client=PiecesClient(trust=trust, rate_now=lambda: None),
-            clock=setup.clock,
-            rates=rates,
-            open_file=_WrongFile if place.sends_wrong_pieces else RelayFile,
-        ),
-        entries=setup.local_cache.open(setup.clock).served,
-        serve_for=timedelta(seconds=place.serve_s),
+def _read_wrongly(file: RelayFile, index: int, buffer: memoryview) -> int:
+    """Read other bytes than the file has, from its third piece on."""
+    length = _read_rightly(file, index, buffer)
+    if length and index > 2:
+        buffer[0] ^= 1
+    return length
+
+
+def _config(place: HostPlace) -> Config:
+    config = load_config([])
+    swarm = replace(
+        config.swarm,
+        listen_address=place.address,
+        address=place.address,
+        ports=(PORT, PORT),
+        serve_s=timedelta(seconds=place.serve_s),
     )
-    return swarm, server
-
-
-def _retry(act: Callable[[], object]) -> None:
-    deadline = time.monotonic() + CONDUCTOR_PATIENCE_S
-    while True:
-        try:
-            act()
-        except ConductorUnreachable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
+    return replace(config, swarm=swarm)
 
 
 def run_host(place: HostPlace) -> None:
