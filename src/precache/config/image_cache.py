@@ -25,7 +25,8 @@ OPTIONS = [
         default=1,
         min=1,
         help="How many hosts cache images at the same time, over all jobs of a conductor. All of them download from "
-        "the image service, so its bandwidth limits this.",
+        "the image service, so its bandwidth limits this. Hosts that get images from each other do not count: see "
+        "[swarm] hosts_at_once.",
     ),
     cfg.StrOpt(
         "precache_images",
