@@ -55,9 +55,17 @@ def as_with_reflinks(source: int, target: int) -> None:
         shutil.copyfileobj(old, file)
 
 
-@pytest.fixture(params=[refuse, as_with_reflinks], ids=["copy", "clone"])
-def site(request, tmp_path):
-    with Site(tmp_path, record_of(AFTER), AFTER, clone=request.param) as site:
+both_ways = pytest.mark.parametrize("clone", [refuse, as_with_reflinks], ids=["copy", "clone"])
+
+
+@pytest.fixture
+def clone():
+    return refuse
+
+
+@pytest.fixture
+def site(tmp_path, clone):
+    with Site(tmp_path, record_of(AFTER), AFTER, clone=clone) as site:
         yield site
 
 
@@ -81,6 +89,7 @@ def chain(site: Site, *hosts, options: OrderOptions = BY_SWARM):
     return futures
 
 
+@both_ways
 def test_only_pieces_that_differ_move_between_hosts(site, tmp_path):
     two, three = host_with_old(site, "two"), host_with_old(site, "three")
     futures = chain(site, two, three)
@@ -109,6 +118,7 @@ def test_a_host_behind_one_with_a_base_needs_none(site):
     assert three.fetched.bytes_from == BytesFrom(hosts=len(AFTER) - HOLE_BYTES)
 
 
+@both_ways
 def test_a_base_of_another_size_changes_nothing_but_the_bytes_that_move(site):
     two = host_with_old(site, "two", BEFORE + BEFORE)
     futures = chain(site, two)
@@ -150,6 +160,7 @@ def test_a_base_that_is_removed_meanwhile_is_used_to_the_end(site):
     assert two.fetched.bytes_from.hosts == MOVED
 
 
+@both_ways
 def test_a_base_in_use_is_not_removed_and_is_given_up_if_the_disk_is_full(site):
     two = host_with_old(site, "two")
 
@@ -175,6 +186,7 @@ def test_the_order_names_the_base(site):
     assert two.fetched.bytes_from.hosts == MOVED
 
 
+@both_ways
 def test_what_was_copied_is_kept_over_a_stop(site):
     two = host_with_old(site, "two")
     futures = chain(site, two)
