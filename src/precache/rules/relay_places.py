@@ -70,7 +70,7 @@ def _cheapest(
             continue
         cost = (depths[candidate] + 1) * hop + _cost(tree, member, tree[candidate], typical)
         if candidate not in above:
-            cost += _behind(tree, member, tree[candidate])
+            cost += _behind(tree, member, tree[candidate], typical)
         if best is None or cost < best[0]:
             best = cost, candidate
     return best
@@ -109,7 +109,7 @@ def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: in
         if child.host != member.host and not _gives_way(tree, child, member, typical):
             wanted += _share(child, typical)
             if member.is_leaf and not child.is_leaf:
-                cost += _HOLDS_UP
+                cost += _HOLDS_UP * _share(member, typical)
     cost += _SHARED * max(0.0, wanted - max(_share(parent, typical), _share(member, typical)))
     if parent.is_leaf and (not member.is_leaf or is_slower(parent, member, typical)):
         cost += _LAST_RESORT
@@ -131,10 +131,11 @@ def _share(member: RelayMember, typical: int) -> float:
     return member.link_bytes_per_s / typical if member.link_bytes_per_s and typical else 1.0
 
 
-def _behind(tree: RelayTree, member: RelayMember, parent: RelayMember) -> float:
+def _behind(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: int) -> float:
     if parent.state is MemberState.COMPLETE or not tree.relay.size_bytes:
         return 0.0
-    return max(0, member.have_bytes - parent.have_bytes) / tree.relay.size_bytes
+    lacking = max(0, member.have_bytes - parent.have_bytes) / tree.relay.size_bytes
+    return lacking / max(_share(parent, typical), 1e-3)
 
 
 def _hop(size_bytes: int, rate: int) -> float:

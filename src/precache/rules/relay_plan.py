@@ -78,9 +78,9 @@ def reported(relay: Relay, report: RelayReport, now: datetime) -> Relay:
 def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Relay:
     """Return the relay without the hosts that are silent while others miss them.
 
-    A host is silent after three of its intervals. It has left if another host has lost it, or lags behind it; or if it
-    waits itself. A host that fetches from the image service has left also if others wait. As long as no host of
-    the relay reports, none has left: then it is the messages that do not arrive.
+    A host is silent after three of its intervals. It has left if another host has lost it, or if it waits itself. A
+    host that fetches from the image service has left also if others wait. As long as no host of the relay reports, none
+    has left: then it is the messages that do not arrive.
     """
     if all(not _is_silent(member, now, report_interval_s) for member in relay.members):
         return relay
@@ -253,16 +253,19 @@ _CHANGES: dict[ReportKind, Callable[[RelayTree, RelayReport], None]] = {
 def _is_missed(tree: RelayTree, member: RelayMember) -> bool:
     if member.source is Source.WAIT or tree.is_complained_of(member.host):
         return True
-    if any(child.slow_since is not None for child in tree.children(member.host)):
-        return True
     return member.source is Source.IMAGE_SERVICE and any(
         other.state is MemberState.ACTIVE and other.source is Source.WAIT for other in tree
     )
 
 
 def _is_silent(member: RelayMember, now: datetime, report_interval_s: float) -> bool:
-    patience = _patience(member.source, report_interval_s)
-    return member.state is MemberState.ACTIVE and now - _last_sign(member) > patience
+    if member.state is not MemberState.ACTIVE:
+        return False
+    since = _last_sign(member)
+    if member.source is Source.IMAGE_SERVICE and member.assigned_at is not None:
+        # It may have been told of its shorter interval just after a report.
+        since = max(since, member.assigned_at + timedelta(seconds=report_interval_s))
+    return now - since > _patience(member.source, report_interval_s)
 
 
 def _last_sign(member: RelayMember) -> datetime:

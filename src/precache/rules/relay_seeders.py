@@ -25,7 +25,7 @@ _NEW = timedelta(seconds=2)
 def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     """Note how fast the seeder gets the image, before the report is stored; replace it if another one is much faster.
 
-    This happens once in a relay: if the second one is slow, too, it is the image service that is.
+    This happens twice in a relay at most: if the next ones are slow, too, it is the image service that is.
     """
     member = tree.find(report.host)
     if member is None or report.kind is not ReportKind.PROGRESS or not _seeds(member):
@@ -62,7 +62,7 @@ def prefer_faster(tree: RelayTree, host: str) -> None:
 
 
 def _replace(tree: RelayTree, host: str, rate: int) -> None:
-    if len(tree.relay.signers) > tree.relay.attestations or tree.relay.root:
+    if len(tree.relay.signers) > tree.relay.attestations + 1 or tree.relay.root:
         return
     own = [child for child in tree.children(host) if not crosses(child, tree[host])]
     able = [child for child in own if tree.serves(child) and not child.is_leaf]

@@ -172,16 +172,22 @@ def test_a_new_signer_is_told_to_all():
 def test_a_silent_seeder_has_left_only_if_others_miss_it_and_messages_arrive():
     site = Site("a b").lose("b", "a")
     assert site.parents == f"a<{FETCH} b<{WAIT}"
-    assert site.after(8).look().parents == f"a<{FETCH} b<{WAIT}"  # no message from anybody
+    assert site.after(9).look().parents == f"a<{FETCH} b<{WAIT}"  # no message from anybody
 
     assert site.report("b").look().parents == f"a<left b<{FETCH}"
     site = Site("a b").after(60).report("b").look()
     assert site.parents == f"a<{FETCH} b<a"
 
 
-def test_a_silent_host_has_left_if_its_child_lags():
-    site = Site("a b c d").after(7).report("c", ReportKind.SLOW, have_bytes=1, offered_bytes=MIB).look()
+def test_a_silent_host_has_left_if_another_has_lost_it():
+    site = Site("a b c d").after(7).lose("c", "b").look()
     assert site.parents == f"a<{FETCH} b<left c<a d<c"
+
+
+def test_a_host_that_has_just_become_the_seeder_is_not_silent_before_it_can_know_its_interval():
+    site = Site("a b c").after(100).report("a", ReportKind.LEFT)
+    assert site.lose("c", "b").after(50).report("c").look(47.0).relay.member("b").state is MemberState.ACTIVE
+    assert site.after(14).report("c").look(47.0).relay.member("b").state is MemberState.LEFT
 
 
 def test_those_who_reach_nobody_get_the_image_service_one_after_another_the_oldest_first():
