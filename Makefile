@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-relays measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
+.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-swarm-sim bench-relays measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,10 @@ bench-inventory: setup setup-servers ## Measure how fast the reports of 10,000 c
 bench-swarm: setup setup-servers ## Measure how soon all hosts of a site have an image, and what faults cost; as root; bench/README.md has the method
 	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
 	@.venv/bin/python -m bench.swarm
+
+bench-swarm-sim: setup ## Simulate the plans of relays at 100,000 hosts, with the rules of the conductors; bench/README.md has the method
+	@tools/make-venv var/bench/venv bench/constraints.txt --requirement bench/requirements.txt
+	@.venv/bin/python -m bench.swarm_sim
 
 bench-relays: setup setup-servers ## Measure how fast a conductor answers hosts in relays, on two databases; bench/README.md has the method
 	@.venv/bin/python -m bench.relays
