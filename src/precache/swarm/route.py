@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from precache.core.relays import Assignment, Peer, Source
 
-_MOST_REPEATS = 2
+_MOST_REPEATS = 3
 
 
 class Route:
@@ -25,7 +25,7 @@ class Route:
         """Return the next host; None if all were asked. The present one counts as lost from now on.
 
         may_repeat: the present host has answered, and then closed its connection: ask it again. It may have begun to
-            serve another file; that happens twice if it fetches a damaged image again.
+            serve another file: once when it begins to fetch the image, and twice if it fetches a damaged one again.
         """
         if self.peer is not None and may_repeat and self._repeats[self.peer.host] < _MOST_REPEATS:
             self._repeats[self.peer.host] += 1
