@@ -167,10 +167,10 @@ class HostPieces:
         old = self.file
         file = self.file = self._open_file(self.path, self._trust, self._relay)
         if old is not None:
+            old.close()  # first: a stream that was stopped, and still writes, must change nothing after the next lines
             for index in range(piece_count(old.size_bytes or 0)):
                 if digest := old.local_digest(index):
                     file.add_local(index, digest)
-            old.close()
         if self._cloned is not None:
             self._cloned_bytes += self._cloned.local_bytes
             self._cloned = None

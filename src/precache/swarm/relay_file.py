@@ -257,6 +257,8 @@ class RelayFile:
 
     def _write(self, index: int, data: bytes | bytearray | memoryview) -> None:
         """Write a piece that agrees with its hash. Raises OSError, also if the file was closed meanwhile."""
+        with self._changed:
+            self._forget_local(index)
         self._file.write(memoryview(data), index * PIECE_BYTES)
         with self._changed:
             self._note(index)
@@ -332,6 +334,8 @@ class RelayFile:
                 self.local_bytes += self._length(index)
         for first, end in _runs(zeros):
             if self._writable:
+                for index in range(first, end):
+                    self._forget_local(index)
                 self._file.clear(first * PIECE_BYTES, (end - first) * PIECE_BYTES)
         for index in zeros:
             self._have[index] = True
@@ -349,7 +353,16 @@ class RelayFile:
             self._local[end - DIGEST_BYTES : end] = digest
         return False
 
+    def _forget_local(self, index: int) -> None:
+        """Note that this piece is about to be overwritten. What is there is unknown until that was done."""
+        end = (index + 1) * DIGEST_BYTES
+        if end <= len(self._local):
+            self._local[end - DIGEST_BYTES : end] = _NO_DIGEST
+
     def _note(self, index: int) -> None:
+        """Note that this piece is there. Two writers may do so: a stream that was stopped can still be in a write."""
+        if self._have[index]:
+            return
         self._have[index] = True
         self._have_bytes += self._length(index)
         self._news.add_piece(index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from precache.core.relays import PIECE_BYTES
 from precache.ports.swarm_trust import RootStatement
 from precache.swarm.news import Cursor, News
 from precache.swarm.relay_file import RelayFile
+from precache.swarm.shared_file import SharedFile
 from precache.swarm.wire import DIGEST_BYTES, HashBatch
 from tests.swarm_files import RELAY, batch_of, digests_of, image_content, pieces_of, root_of, root_text, seeded_file
 from tests.swarm_hosts import SwarmHosts
@@ -52,6 +54,18 @@ def all_news(file: RelayFile) -> News:
     while (news := file.wait_for_news(cursor, 0)).entries:
         cursor, entries = news.cursor, entries + news.entries
     return News(entries, news.cursor, news.root, news.have_bytes, news.is_over, news.is_closed)
+
+
+class WrittenTwice(RelayFile):
+    """A second stream receives the piece while the first one still writes it, as on a slow disk."""
+
+    is_second = False
+
+    def _write(self, index, data):
+        if not self.is_second:
+            self.is_second = True
+            self.add_piece(index, data)
+        super()._write(index, data)
 
 
 class TestHashes:
@@ -216,6 +230,16 @@ class TestPieces:
         assert file.have_bytes == 3 * PIECE_BYTES  # two are zeros
         assert [entry for entry in all_news(file).entries if entry == 0] == [0]
 
+    def test_a_piece_that_two_streams_write_at_once_counts_once(self, tmp_path: Path) -> None:
+        file = WrittenTwice(tmp_path / "file", SEEDER, RELAY)
+        file.add_hashes(batch_of(CONTENT, seeder=SEEDER))
+
+        file.add_piece(0, pieces_of(CONTENT)[0])
+
+        assert file.have_bytes == 3 * PIECE_BYTES  # two are zeros
+        assert [entry for entry in all_news(file).entries if entry == 0] == [0]
+        file.close()
+
     def test_zeros_are_holes(self, file: RelayFile) -> None:
         content = image_content("az") + bytes(32 << 10) + image_content("b")[: 32 << 10]
         file.add_hashes(batch_of(content, seeder=SEEDER))
@@ -261,6 +285,25 @@ class TestWhatIsThereAlready:
         for index in (1, 5):
             file.add_piece(index, pieces_of(CONTENT)[index])
         assert file.path.read_bytes() == CONTENT
+        file.close()
+
+    def test_what_is_overwritten_is_not_there_any_more(self, tmp_path: Path, monkeypatch) -> None:
+        """Also if the write has failed, or still lasts: then it is unknown what is there."""
+        (tmp_path / "file").write_bytes(image_content("axy"))
+        file = RelayFile(tmp_path / "file", SEEDER, RELAY)
+        file.add_local(0, digests_of(image_content("axy")))
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "broken disk")
+
+        monkeypatch.setattr(SharedFile, "write", fail)
+        monkeypatch.setattr(SharedFile, "clear", fail)
+        with pytest.raises(OSError, match="broken disk"):
+            file.add_hashes(batch_of(image_content("abz"), seeder=SEEDER))
+        with pytest.raises(OSError, match="broken disk"):
+            file.add_piece(1, pieces_of(CONTENT)[1])
+
+        assert [bool(file.local_digest(index)) for index in range(3)] == [True, False, False]
         file.close()
 
     def test_a_seeder_adds_what_is_final(self, tmp_path: Path) -> None:
