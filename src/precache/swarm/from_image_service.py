@@ -18,6 +18,9 @@ from precache.swarm.seeding import Seeding
 
 _log = logging.getLogger(__name__)
 
+ATTESTED_WITHIN_S = 60.0
+"""How long a host that has the image waits for another one to attest it. That one may be called only after this one."""
+
 
 class Reassigned(Exception):
     """The host is no longer to fetch from the image service. Never leaves this package."""
@@ -34,6 +37,7 @@ class FromImageService:
     def fetch(self) -> Fetched:
         """Return the file when a conductor has signed that the digest which this host found is its root.
 
+        If no other host attests the digest within a minute, return it nevertheless: it is what the image service has.
         Raises Reassigned if the host is to do something else; RelayFailed, and all that `Fetcher.fetch` raises.
         """
         work = self._work
@@ -64,13 +68,24 @@ class FromImageService:
         work, size = self._work, fetched.entry.stat().st_size
         work.fetched = fetched.bytes_from
         work.reports.send(ReportKind.COMPLETE, root=root)
-        while (signed := self._signed_root(assignment := work.follow())) is None:
-            work.wait_for_change(assignment)
-        if (signed.root, signed.size_bytes) != (root, size):
+        signed = self._wait_for_root()
+        if signed is None:
+            _log.info("Host %s publishes image %s, which no other host has attested yet", work.host.name, work.image.id)
+        elif (signed.root, signed.size_bytes) != (root, size):
             reason = f"this host found {root} of {size} bytes, and others {signed.root} of {signed.size_bytes}"
             raise RelayFailed(work.image.id, reason)
         work.note_sources()
         return replace(fetched, record=replace(fetched.record, digest=root), bytes_from=work.bytes_from)
+
+    def _wait_for_root(self) -> RootStatement | None:
+        """Return what a conductor has signed; None if conductors answer, and still wait for another host."""
+        work = self._work
+        until = work.host.monotonic() + ATTESTED_WITHIN_S
+        while (signed := self._signed_root(assignment := work.follow())) is None:
+            if work.host.monotonic() >= until and not work.reports.silent_for_s:
+                return None
+            work.wait_for_change(assignment)
+        return signed
 
     def _signed_root(self, assignment: Assignment) -> RootStatement | None:
         signed = self._work.host.trust.read_root(assignment.root) if assignment.root else None

@@ -138,6 +138,21 @@ def test_with_two_attestations_two_hosts_fetch_before_a_third_one_publishes(tmp_
         assert sorted(bool(host.fetched.bytes_from.hosts) for host in hosts) == [False, False, True]
 
 
+def test_a_host_without_another_one_that_attests_publishes_what_it_has_fetched(tmp_path):
+    passed_s = [0.0]
+    with Site(tmp_path, record_of(DATA), DATA, attestations=2) as site:
+        one = site.host("one", monotonic=lambda: time.monotonic() + passed_s[0])
+        future = one.cache_image(IMAGE)
+        wait_until(lambda: ReportKind.COMPLETE in site.planner.kinds("one"))
+        assert not future.done()
+
+        passed_s[0] = 61.0
+        site.finish(future)
+
+        site.finish(*(site.host(name).cache_image(IMAGE) for name in ("two", "three")))
+        assert site.images.streams == 2
+
+
 def test_a_host_serves_on_after_it_has_published_and_the_entry_stays_meanwhile(site):
     passed_s = [0.0]
     one = site.host("one", monotonic=lambda: time.monotonic() + passed_s[0])
