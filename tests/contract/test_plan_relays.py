@@ -171,11 +171,14 @@ def test_a_host_that_no_task_asks_for_the_image_is_refused(site, changes, words)
         site.join(1, **changes)
 
 
-def test_a_silent_host_is_refused(site):
+def test_a_silent_host_joins_after_its_next_heartbeat(site):
     site.pass_s(61)
-
-    with pytest.raises(RelayRefused, match="its last heartbeat is 61 s old"):
+    with pytest.raises(ConductorUnreachable, match="host cmp-1 may not join yet, because its last heartbeat is 61 s"):
         site.join(1)
+
+    site.beat("cmp-1")
+
+    assert site.join(1).source is Source.IMAGE_SERVICE
 
 
 def test_a_host_whose_task_has_ended_is_refused(site, stores):

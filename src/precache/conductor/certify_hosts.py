@@ -8,7 +8,7 @@ from precache.core.errors import RelayRefused
 from precache.core.swarm_certificates import HostCertificate
 from precache.ports.inventory import HostQueries
 from precache.ports.swarm_trust import SwarmAuthority
-from precache.rules.swarm_members import why_no_member
+from precache.rules.swarm_members import why_no_member, why_silent
 
 
 class CertifyHosts:
@@ -26,7 +26,9 @@ class CertifyHosts:
         Raises RelayRefused; what `HostQueries` and the authority raise.
         """
         found = self._hosts.find_hosts([host]).get(host)
-        why = why_no_member(found, cell, self._service_down_time)
+        why = why_no_member(found, cell)
+        if found is not None and not why:
+            why = why_silent(found, self._service_down_time)
         if found is None or why:
             raise RelayRefused(host, why)
         return self._authority.certify(host, cell, found.site, signing_request)

@@ -102,7 +102,7 @@ class PlanRelays:
             raise ConductorUnreachable(f"host {host} asks more than {PER_S} times a second")
         try:
             return answer()
-        except RelayRefused:
+        except (RelayRefused, ConductorUnreachable):
             raise
         except PrecacheError as error:
             self._available_since = self._monotonic()

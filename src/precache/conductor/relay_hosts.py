@@ -8,12 +8,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import timedelta
 
-from precache.core.errors import RelayRefused
+from precache.core.errors import ConductorUnreachable, RelayRefused
 from precache.core.hosts import Host
 from precache.core.relays import JoinRequest
 from precache.ports.inventory import HostQueries
 from precache.ports.relay_store import RelayTasks
-from precache.rules.swarm_members import why_no_member
+from precache.rules.swarm_members import why_no_member, why_silent
 
 CHECKED_FOR = timedelta(minutes=1)
 """How long a host that has left the inventory may still report, and get tickets."""
@@ -22,7 +22,7 @@ _MOST_REMEMBERED = 100_000
 
 
 class RelayHosts:
-    """Thread-safe. service_down_time: of heartbeats; a host that is silent for longer may not join."""
+    """Thread-safe. service_down_time: of heartbeats; a host that is silent for longer may not join yet."""
 
     def __init__(
         self,
@@ -39,11 +39,16 @@ class RelayHosts:
         self._checked: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def joining(self, request: JoinRequest) -> Host:
-        """Return the host, as the inventory has it. Raises RelayRefused if it may not join."""
+        """Return the host, as the inventory has it.
+
+        Raises RelayRefused if it may not join; ConductorUnreachable if it may after its next heartbeat.
+        """
         host = self._hosts.find_hosts([request.host]).get(request.host)
-        why = why_no_member(host, request.cell, self._service_down_time)
+        why = why_no_member(host, request.cell)
         if host is None or why:
             raise RelayRefused(request.host, why)
+        if silence := why_silent(host, self._service_down_time):
+            raise ConductorUnreachable(f"host {request.host} may not join yet, because {silence}")
         if not self._tasks.is_asked(request.job_id, request.host, request.image):
             why = f"no unfinished task of job {request.job_id} asks it for image {request.image}"
             raise RelayRefused(request.host, why)
@@ -57,7 +62,7 @@ class RelayHosts:
                 return
         host = self._hosts.find_hosts([name]).get(name)
         if host is None or host.cell != cell:
-            raise RelayRefused(name, why_no_member(host, cell, self._service_down_time))
+            raise RelayRefused(name, why_no_member(host, cell))
         with self._lock:
             self._checked.pop((name, cell), None)
             self._checked[name, cell] = now + CHECKED_FOR.total_seconds()

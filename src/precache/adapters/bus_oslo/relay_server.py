@@ -22,7 +22,7 @@ from precache.adapters.bus_oslo.relay_messages import (
 )
 from precache.adapters.bus_oslo.rpc_server import RpcServer, waited_s
 from precache.adapters.bus_oslo.topics import RELAY_TOPIC, RPC_VERSION
-from precache.core.errors import PrecacheError, RelayRefused
+from precache.core.errors import ConductorUnreachable, PrecacheError, RelayRefused
 from precache.ports.swarm_planner import SwarmPlanner
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,8 @@ class _RelayEndpoint:
             return failure_message(REFUSED, reason=f"the conductor cannot read it: {fault}")
         except RelayRefused as error:
             return failure_message(REFUSED, reason=error.reason)
+        except ConductorUnreachable as error:
+            return failure_message("failed", reason=error.reason)
         except PrecacheError as error:
             return failure_message("failed", reason=str(error))
         except Exception:  # noqa: BLE001  the request boundary of this process
