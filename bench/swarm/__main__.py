@@ -69,8 +69,11 @@ def _measure(folder: Path, forks: Forks, hosts: int, size: Size, *, is_middle: b
     folder.mkdir()
     found: dict[str, Any] = {}
 
-    def note(name: str, one: Measured) -> None:
-        found[name] = _noted(f"{hosts} hosts, {name}", one)
+    def note(name: str, one: Measured | None) -> None:
+        if one is None:
+            print(f"{hosts} hosts, {name}: given up", flush=True)
+        else:
+            found[name] = _noted(f"{hosts} hosts, {name}", one)
 
     with Bench(folder, forks, hosts, size) as bench:
         note("direct", bench.direct())

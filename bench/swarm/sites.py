@@ -39,8 +39,8 @@ FULL = {
 }
 
 FAST = 3, Size(image_mib=256, mbit_per_s=400, direct_mib=1, burst_bytes=1_000_000)
-"""The number of hosts, and the site, for what a host that passes pieces on needs of a processor: the kernel cuts
-packets for small bursts in the time of the sender, and a slow link wakes the receiver for every few of them."""
+"""The number of hosts, and the site, for what a host that passes pieces on needs of a processor: on slow links packets
+are smaller, and each wakes a sender or a receiver."""
 
 QUICK = {
     4: Size(image_mib=8, mbit_per_s=30, direct_mib=4),
