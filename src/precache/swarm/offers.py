@@ -33,14 +33,16 @@ class Serving:
 class Connection:
     """One connection from another host.
 
-    deadline: by which its request must be complete, of the monotonic clock; None once pieces are sent.
+    deadline: by which its handshake, or its request, must be complete, of the monotonic clock; None once pieces are
+        sent.
+    certified: the host that its certificate names; empty before the handshake.
     relay, host: what is sent to whom; empty before.
     """
 
     def __init__(self, sock: ssl.SSLSocket, address: str, deadline: float) -> None:
         self.sock, self.address = sock, address
         self.deadline: float | None = deadline
-        self.relay = self.host = ""
+        self.certified = self.relay = self.host = ""
         self.is_cut = False
 
     def cut(self) -> None:
@@ -49,6 +51,14 @@ class Connection:
         with contextlib.suppress(OSError):  # closed already
             # Not the method of an SSL socket, which takes its session from the sending thread.
             socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+MOST_HANDSHAKES = 32
+"""Connections that have not shown a certificate. With more, the oldest of the address that has the most is cut."""
+
+_MOST_REQUESTS = 64
+"""Connections of certified hosts to which no pieces are sent, yet or at all. With more, the oldest of the host that has
+the most is cut."""
 
 
 class Offers:
@@ -63,7 +73,8 @@ class Offers:
         self._lock = threading.Condition()
         self._files: dict[str, RelayFile] = {}
         self._sent: Counter[str] = Counter()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        """The oldest first."""
 
     def add(self, relay: str, file: RelayFile) -> None:
         """Offer this file; another file of the relay is offered no more."""
@@ -89,18 +100,36 @@ class Offers:
             if relay in self._files:
                 self._sent[relay] += count
 
-    def connect(self, connection: Connection) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Return whether there are so many connections, those included that end at this moment, that none is added."""
+        return len(self._connections) >= 2 * MOST_HANDSHAKES + _MOST_REQUESTS + self._most_receivers
+
+    def connect(self, connection: Connection) -> Connection | None:
+        """Add a connection before its handshake; return the one that was cut in its favour, None if none was.
+
+        An address that opens many connections takes no place from other addresses.
+        """
         with self._lock:
-            self._connections.add(connection)
+            self._connections[connection] = None
+            waiting = [each for each in self._connections if not each.certified and not each.is_cut]
+            crowding = _oldest_of_most(waiting, lambda each: each.address) if len(waiting) > MOST_HANDSHAKES else None
+        if crowding is not None:
+            crowding.cut()
+        return crowding
+
+    def certify(self, connection: Connection, host: str) -> None:
+        """Note which host is at the other end. If there are too many such connections without pieces, cut one."""
+        with self._lock:
+            connection.certified = host
+            asking = [each for each in self._connections if each.certified and not each.relay and not each.is_cut]
+            crowding = _oldest_of_most(asking, lambda each: each.certified) if len(asking) > _MOST_REQUESTS else None
+        if crowding is not None:
+            crowding.cut()
 
     def disconnect(self, connection: Connection) -> None:
         with self._lock:
-            self._connections.discard(connection)
-
-    @property
-    def connections(self) -> int:
-        """Return how many connections there are."""
-        return len(self._connections)
+            self._connections.pop(connection, None)
 
     def admit(self, connection: Connection, relay: str, host: str) -> RelayFile:
         """Return the file that this connection is to send. Raises RequestRefused.
@@ -119,7 +148,10 @@ class Offers:
                 earlier.cut()
                 others.remove(earlier)
             if len(others) >= self._most_receivers:
-                reason = f"it sends pieces to {len(others)} hosts already, so that host {host} must wait"
+                reason = (
+                    f"it sends pieces to {len(others)} hosts already ([swarm] max_connections), so that host {host} "
+                    "must wait or receive from another one"
+                )
                 raise RequestRefused(HTTPStatus.SERVICE_UNAVAILABLE, reason)
             connection.relay, connection.host = relay, host
             return file
@@ -134,3 +166,9 @@ class Offers:
     def cut_late(self, now: float) -> None:
         """End the connections whose request should be complete by now."""
         self.cut(lambda connection: connection.deadline is not None and now > connection.deadline)
+
+
+def _oldest_of_most(connections: list[Connection], owner: Callable[[Connection], str]) -> Connection:
+    """Return the first connection of the owner that has the most of them."""
+    [(most, _count)] = Counter(owner(each) for each in connections).most_common(1)
+    return next(each for each in connections if owner(each) == most)

@@ -58,6 +58,7 @@ class PeerConnection(io.RawIOBase):
         self._limit, self._own_pace = limit, Pace(limit.rate_now)
         self._record_s = record_s
         self._check_at = self._heard_at = self._record_at = time.monotonic()
+        self._has_answered = False
         context = trust.client_context()
         try:
             self._sock = context.wrap_socket(self._connect(), do_handshake_on_connect=False)
@@ -92,7 +93,9 @@ class PeerConnection(io.RawIOBase):
         return count
 
     def _read(self, view: memoryview) -> int:
-        return self._repeat(lambda: self._sock.recv_into(view))
+        count = self._repeat(lambda: self._sock.recv_into(view))
+        self._has_answered = self._has_answered or count > 0
+        return count
 
     def _read_piece(self, view: memoryview) -> int:
         """Read all, if it arrives soon: the kernel waits for the whole, else each packet would wake this thread."""
@@ -192,6 +195,8 @@ class PeerConnection(io.RawIOBase):
 
     def _reason(self, error: Exception) -> str:
         match error:
+            case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError() if not self._has_answered:
+                return "it closed the connection before it answered; its log says why if it refused this host"
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not accepted ({error.verify_message})"
             case ssl.SSLError():

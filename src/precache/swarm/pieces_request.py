@@ -17,6 +17,7 @@ from precache.swarm.host_trust import HostTrust
 from precache.swarm.offers import Connection, Offers, RequestRefused
 from precache.swarm.pace import Pace
 from precache.swarm.piece_sender import PieceSender
+from precache.swarm.refusal_log import RefusalLog
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.wire import MOST_HAVE_BYTES, PIECES_TYPE, TICKET_HEADER
 
@@ -33,14 +34,16 @@ class ServingLimits:
     """max_connections: hosts that receive pieces at the same time. upload_rate: of all together.
 
     priority: of the threads that send; None changes nothing. send_timeout_s: a host that takes less than 16 KiB in
-    this time is cut off. request_timeout_s: for the handshake and the head of the request; the have-list may take as
-    long again. offer_wait_s: how long a request for a relay that is not offered yet is kept.
+    this time is cut off. handshake_timeout_s: until the certificate was shown. request_timeout_s: for the head of the
+    request; the have-list may take as long again. offer_wait_s: how long a request for a relay that is not offered yet
+    is kept.
     """
 
     max_connections: int
     upload_rate: RateNow
     priority: ThreadPriority | None = None
     send_timeout_s: float = 10.0
+    handshake_timeout_s: float = 3.0
     request_timeout_s: float = 10.0
     offer_wait_s: float = 2.0
 
@@ -52,9 +55,16 @@ class PiecesRequest(BaseHTTPRequestHandler):
     server_version, sys_version = "precache", ""
 
     def __init__(
-        self, connection: Connection, trust: HostTrust, offers: Offers, pace: Pace, limits: ServingLimits
+        self,
+        connection: Connection,
+        trust: HostTrust,
+        offers: Offers,
+        pace: Pace,
+        limits: ServingLimits,
+        refusals: RefusalLog,
     ) -> None:
         self._from, self._trust, self._offers, self._pace, self._limits = connection, trust, offers, pace, limits
+        self._refusals = refusals
         # The base class keeps its server for subclasses alone.
         super().__init__(connection.sock, (connection.address, 0), None)  # type: ignore[arg-type]
 
@@ -126,7 +136,7 @@ class PiecesRequest(BaseHTTPRequestHandler):
             _log.debug("Host %s was sent %s of relay %s", host, "all" if is_all_sent else "a part", relay)
 
     def _refuse(self, refusal: RequestRefused) -> None:
-        _log.warning("A request from %s was refused: %s", self._from.address, refusal.reason)
+        self._refusals.warn("A request", self._from.address, refusal.reason)
         self._from.relay = ""  # it takes the place of no other
         body = f"{refusal.reason}\n".encode()
         self.send_response(refusal.status)

@@ -18,18 +18,23 @@ from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import start_thread
 from precache.core.errors import PortsUnusable, PrecacheError
 from precache.swarm.host_trust import HostTrust
-from precache.swarm.offers import Connection, Offers, Serving
+from precache.swarm.offers import MOST_HANDSHAKES, Connection, Offers, Serving
 from precache.swarm.pace import Pace
 from precache.swarm.pieces_request import PiecesRequest, ServingLimits
+from precache.swarm.refusal_log import RefusalLog
 from precache.swarm.relay_file import RelayFile
 
 _log = logging.getLogger(__name__)
 
-_MORE_CONNECTIONS = 16
-"""Beside those that receive pieces: handshakes, and requests that will be refused."""
-
 _UNSENT_BYTES = 128 << 10
 """Of one connection, beside what is on its way. With more, an offer would reach a slow host late, behind old pieces."""
+
+_SEE_ITS_LOG = "; if this is a host of the cloud, its own log says what is wrong with its certificate"
+_CROWDED = (
+    f"it was the oldest of {MOST_HANDSHAKES} that have shown no certificate, and made room for a new one; hosts are "
+    "still served, but find out who opens so many"
+)
+_FULL = "too many connections end at this moment; a host of the cloud tries again by itself"
 
 _LOOK_S = 0.25
 _STOP_S = 2.0
@@ -46,6 +51,7 @@ class PiecesServer:
         self._address, self._ports = address, ports
         self._offers = Offers(most_receivers=limits.max_connections, wait_s=limits.offer_wait_s)
         self._pace = Pace(limits.upload_rate)
+        self._refusals = RefusalLog()
         self._listening: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -93,6 +99,7 @@ class PiecesServer:
                 with log_exceptions(what="Accepting connections of other hosts"):
                     is_ready = selector.select(_LOOK_S)
                     self._offers.cut_late(time.monotonic())
+                    self._refusals.flush()
                     if is_ready and not self._stopping.is_set():
                         self._accept(listening)
 
@@ -111,24 +118,25 @@ class PiecesServer:
         try:
             start_thread(lambda: self._serve(connection), name=f"pieces-to-{address}")
         except RuntimeError as error:
-            _log.warning("A connection from %s was refused: %s", address, error)
+            self._refusals.warn("A connection", address, str(error))
             self._close(connection)
 
     def _connection(self, sock: socket.socket, address: str) -> Connection | None:
         """Return the connection before its handshake; None if it is refused."""
-        if self._offers.connections >= self._limits.max_connections + _MORE_CONNECTIONS:
-            _log.warning("A connection from %s was refused: there are %d", address, self._offers.connections)
+        if self._offers.is_full:
+            self._refusals.warn("A connection", address, _FULL)
             return None
         try:
             _set_options(sock, self._limits.send_timeout_s)
             wrapped = self._trust.server_context().wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         except PrecacheError as error:
-            _log.warning("A connection from %s was refused: %s", address, error)
+            self._refusals.warn("A connection", address, error.message)
             return None
         except OSError:  # the caller has closed it
             return None
-        connection = Connection(wrapped, address, time.monotonic() + self._limits.request_timeout_s)
-        self._offers.connect(connection)
+        connection = Connection(wrapped, address, time.monotonic() + self._limits.handshake_timeout_s)
+        if (crowding := self._offers.connect(connection)) is not None:
+            self._refusals.warn("A connection", crowding.address, _CROWDED)
         return connection
 
     def _serve(self, connection: Connection) -> None:
@@ -136,10 +144,26 @@ class PiecesServer:
             with log_exceptions(what="Sending pieces", of=f"to {connection.address}"):
                 if self._limits.priority is not None:
                     self._limits.priority.lower()
-                if _has_handshake(connection):
-                    PiecesRequest(connection, self._trust, self._offers, self._pace, self._limits)
+                if self._has_handshake(connection):
+                    connection.deadline = time.monotonic() + self._limits.request_timeout_s
+                    PiecesRequest(connection, self._trust, self._offers, self._pace, self._limits, self._refusals)
         finally:
             self._close(connection)
+
+    def _has_handshake(self, connection: Connection) -> bool:
+        """Do the handshake; return False, after a line in the log, if the caller is refused."""
+        try:
+            connection.sock.do_handshake()
+        except (ssl.SSLEOFError, ConnectionError):
+            _log.debug("The connection from %s ended during the handshake", connection.address)
+        except OSError as error:
+            if not connection.is_cut:
+                self._refusals.warn("A connection", connection.address, f"{_reason(error)}{_SEE_ITS_LOG}")
+        else:
+            peer = self._trust.identify(connection.sock)
+            self._offers.certify(connection, peer.host if peer else "unknown")
+            return True
+        return False
 
     def _close(self, connection: Connection) -> None:
         self._offers.disconnect(connection)
@@ -154,19 +178,6 @@ def _set_options(sock: socket.socket, send_timeout_s: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
     # Sending an offer never blocks, because it is small: without this the connection would last for many minutes.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(send_timeout_s * 1500))
-
-
-def _has_handshake(connection: Connection) -> bool:
-    """Do the handshake; return False, after one line in the log, if the caller is refused."""
-    try:
-        connection.sock.do_handshake()
-    except (ssl.SSLEOFError, ConnectionError):
-        _log.debug("%s closed its connection during the handshake", connection.address)
-    except OSError as error:
-        _log.warning("A connection from %s was refused: %s", connection.address, _reason(error))
-    else:
-        return True
-    return False
 
 
 def _reason(error: OSError) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from precache.background.thread_priority import ThreadPriority
 from precache.core.errors import PortsUnusable
+from precache.swarm.offers import MOST_HANDSHAKES
 from precache.swarm.pieces_request import ServingLimits
 from precache.swarm.pieces_server import PiecesServer
 from precache.swarm.relay_file import RelayFile
@@ -45,6 +46,11 @@ def connected(server: PiecesServer, host: int = 0) -> Iterator[ssl.SSLSocket]:
         HOSTS[host].client_context().wrap_socket(sock) as tls,
     ):
         yield tls
+
+
+def open_connection(stack: contextlib.ExitStack, server: PiecesServer, source: str = "127.0.0.1") -> socket.socket:
+    sock = socket.create_connection(("127.0.0.1", server.port), 20, source_address=(source, 0))
+    return stack.enter_context(contextlib.closing(sock))
 
 
 def request(host: int = 0, *, method: str = "POST", path: str = f"/v1/relays/{RELAY}/pieces", more: str = "") -> bytes:
@@ -123,7 +129,8 @@ def test_a_host_that_takes_nothing_is_cut_off(tmp_path: Path, caplog) -> None:
 
 @pytest.mark.parametrize("silent_in", ["handshake", "head", "have-list"])
 def test_a_caller_that_falls_silent_in_its_request_is_cut_off(file: RelayFile, silent_in: str) -> None:
-    with serving(SEEDER, file, request_timeout_s=0.1, send_timeout_s=20) as server:
+    limits = {"handshake_timeout_s": 0.1 if silent_in == "handshake" else 20, "request_timeout_s": 0.1}
+    with serving(SEEDER, file, send_timeout_s=20, **limits) as server:
         if silent_in == "handshake":
             with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
                 assert plain.recv(10) == b""
@@ -133,24 +140,38 @@ def test_a_caller_that_falls_silent_in_its_request_is_cut_off(file: RelayFile, s
             assert read_all(sock) == b""
 
 
-def test_silent_callers_hold_up_nobody(file: RelayFile) -> None:
-    with serving(SEEDER, file) as server, contextlib.ExitStack() as stack:
-        for _ in range(12):
-            stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", server.port))))
+def test_callers_without_a_certificate_keep_no_certified_host_out(file: RelayFile, caplog) -> None:
+    with serving(SEEDER, file, max_connections=1, handshake_timeout_s=20) as server, contextlib.ExitStack() as stack:
+        strangers = [open_connection(stack, server) for _ in range(2 * MOST_HANDSHAKES)]
+        strangers[-1].sendall(b"\x16\x03\x01\x02")
 
         with connected(server) as sock:
             sock.sendall(request())
             assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert strangers[0].recv(10) == b""
+    (line,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert "it was the oldest of 32 that have shown no certificate" in line
 
 
-def test_more_connections_than_there_may_be_are_closed_at_once(file: RelayFile) -> None:
-    with serving(SEEDER, file, max_connections=1) as server, contextlib.ExitStack() as stack:
-        open_ones = [
-            stack.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=20)))
-            for _ in range(18)
-        ]
+def test_one_address_takes_no_place_from_another(file: RelayFile) -> None:
+    with serving(SEEDER, file, handshake_timeout_s=20) as server, contextlib.ExitStack() as stack:
+        other = open_connection(stack, server, source="127.0.0.2")
+        strangers = [open_connection(stack, server) for _ in range(MOST_HANDSHAKES + 1)]
 
-        assert open_ones[-1].recv(10) == b""
+        assert strangers[0].recv(10) == b""
+        other.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            other.recv(10)
+
+
+def test_hosts_that_do_not_ask_keep_no_other_host_out(file: RelayFile) -> None:
+    with serving(SEEDER, file, max_connections=1, request_timeout_s=20) as server, contextlib.ExitStack() as stack:
+        for _ in range(70):
+            stack.enter_context(connected(server))
+
+        with connected(server, 1) as sock:
+            sock.sendall(request(1))
+            assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_bytes_flow_on_in_small_steps_under_a_limit(file: RelayFile) -> None:

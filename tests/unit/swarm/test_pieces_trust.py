@@ -81,7 +81,7 @@ def test_a_child_takes_nothing_from_another_than_its_parent(tmp_path: Path, pare
 def test_a_host_without_a_certificate_neither_serves_nor_asks(tmp_path: Path, caplog) -> None:
     bare = HostTrust(host="bare", cell=SEEDER._cell, clock=SWARM.clock)
     with serving(bare) as server:
-        with pytest.raises(PeerLost):
+        with pytest.raises(PeerLost, match="it closed the connection before it answered; its log says why"):
             receive(SWARM.host("one"), peer_of(server, "bare"), "ticket", tmp_path / "one")
         assert "it has no certificate from a conductor yet" in warnings_of(caplog)[0]
 
