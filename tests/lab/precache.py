@@ -52,6 +52,10 @@ class Surroundings:
     wake_bus: str | None = None
 
 
+PEER_PORTS = "21000-21999"
+"""Of which each compute takes one; more than the default, because several deployments may run on one machine."""
+
+
 class Deployment:
     """All processes of one deployment below `folder`; those that run are stopped by `stop`.
 
@@ -104,6 +108,7 @@ class Deployment:
                 "transport_url": self._around.buses[cell],
             },
             "image_cache": {"owner": "precache"},
+            "swarm": {"listen_address": "127.0.0.1", "ports": PEER_PORTS},
         }
         file = self._settings(host, own, settings or {})
         self._start(host, "waits for requests", program, "serve", "compute", "--config-file", file)
