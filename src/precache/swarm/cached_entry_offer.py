@@ -18,6 +18,7 @@ from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import call_in_thread
 from precache.core.errors import ConductorUnreachable, PieceRefused, RelayRefused, Stopped
 from precache.core.relays import Form, RelayReport, ReportKind
+from precache.imagecache.os_errors import explain
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.verification.content_digest import TREE_SHA256, ContentHash
 from precache.ports.swarm_trust import RootStatement, SwarmTrust
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 _NOT_SIGNED = "it has the image, but no conductor has signed yet what it is"
 _DIFFERENT = "its entry of the image is not the file of this relay"
+_UNREADABLE = "its entry of the image is gone, or cannot be read"
 
 Offered = tuple[RelayFile, CurrentAssignment, RelayReports]
 
@@ -45,7 +47,8 @@ class CachedEntryOffer:
     def make(self, end: Callable[[str, str], object]) -> Offered | None:
         """Join the relay and serve the entry; return what is served, None if it is not.
 
-        end: called with the relay and the reason if the entry turns out to be another file. Raises OSError.
+        end: called with the relay and the reason if the entry turns out to be another file, or cannot be read.
+        Raises OSError if it is gone before the host has joined.
         """
         host, size = self._host, self._entry.stat().st_size
         request = host.join_request(self._record.image, Form(self._record.form), self._job_id, size)
@@ -58,7 +61,12 @@ class CachedEntryOffer:
         if signed is None or not self._can_be(signed, first.relay, size):
             self._leave(first.relay, first.version, _NOT_SIGNED if signed is None else _DIFFERENT)
             return None
-        file = EntryFile(self._entry, host.trust, first.root, signed, end)
+        try:
+            file = EntryFile(self._entry, host.trust, first.root, signed, end)
+        except OSError as error:
+            _log.info("The cached image %s is not offered to other hosts: %s", self._record.image, explain(error))
+            self._leave(first.relay, first.version, _UNREADABLE)
+            return None
         assignment = CurrentAssignment(first)
         state = RelayState(have_bytes=size, size_bytes=size, version=first.version)
         reports = RelayReports(
@@ -87,7 +95,7 @@ class CachedEntryOffer:
 class EntryFile(RelayFile):
     """An entry whose pieces are hashed when the first host asks for them.
 
-    end: called with the relay and the reason if the content is not what the conductor has signed.
+    end: called with the relay and the reason if the content is not what the conductor has signed, or cannot be read.
     """
 
     def __init__(
@@ -128,6 +136,12 @@ class EntryFile(RelayFile):
                     error.reason,
                 )
                 self._end(self.relay, _DIFFERENT)
+            except OSError as error:
+                # Without this, hosts would wait for pieces that never come.
+                _log.error(
+                    "The entry %s cannot be read (%s), and is not served to other hosts", self.path, explain(error)
+                )
+                self._end(self.relay, _UNREADABLE)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -73,10 +73,16 @@ class ServedRelays:
             self.end(relay, "its compute stops")
 
     def add(self, relay: str, file: RelayFile, entry: Path, reports: RelayReports) -> None:
-        """Serve the file, which is offered already, as long as that is configured. entry: the path that it gets."""
+        """Serve the file, which is offered already, as long as that is configured. entry: the path that it gets.
+
+        It takes the place of a file that was served of the same relay, as when two jobs ask for a cached image at once.
+        """
         served = _Served(relay, file, entry, reports, self._monotonic() + self._serve_for.total_seconds())
         with self._lock:
-            self._served[relay] = served
+            before, self._served[relay] = self._served.get(relay), served
+        if before is not None:
+            before.reports.stop()
+            before.file.close()
         self._entries.begin(entry.name, self._clock.now() + self._serve_for)
 
     def is_served(self, entry: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from precache.core.bytes_from import BytesFrom
-from precache.core.orders import ImageOrder, OrderOptions
+from precache.core.orders import OrderOptions
 from precache.core.relays import ReportKind
 from precache.imagecache.records.entry_record import FROM_HOSTS, FROM_IMAGE_SERVICE
 from precache.imagecache.verification.content_digest import content_digest
@@ -171,56 +171,3 @@ def test_a_host_serves_on_after_it_has_published_and_the_entry_stays_meanwhile(s
     wait_until(lambda: ReportKind.LEFT in site.planner.kinds("one"))
     site.finish(site.host("three").cache_image(IMAGE))
     assert site.images.streams == 1
-
-
-def keep_entry_alone(site, name, **parts):
-    """Let a host cache the image, forget all else as by a restart, and return the new host."""
-    one = site.host(name)
-    site.finish(one.cache_image(IMAGE))
-    one.close()
-    wait_until(lambda: site.planner.kinds(name)[-1] is ReportKind.LEFT)
-    return site.host(name, **parts)
-
-
-def offer_cached(host):
-    entry = host.entry(IMAGE)
-    host.fetcher.offer_cached(ImageOrder(IMAGE, BY_SWARM), entry, host.cache.records.read(entry.name))
-
-
-def test_a_host_that_holds_the_image_serves_it_to_late_hosts_and_reads_it_only_then(site):
-    one = keep_entry_alone(site, "one")
-
-    offer_cached(one)
-    wait_until(lambda: site.planner.kinds("one")[-1] is ReportKind.COMPLETE)
-    assert one.cache.served.why_kept(one.entry(IMAGE).name)
-    two = site.host("two")
-    site.finish(two.cache_image(IMAGE))
-
-    assert (site.images.streams, two.fetched.bytes_from.hosts) == (1, SIZE - HOLE_BYTES)
-    offer_cached(one)  # of another job: it is served already
-    assert site.planner.kinds("one").count(ReportKind.COMPLETE) == 2
-
-
-def test_a_cached_entry_that_is_not_what_was_signed_is_not_passed_on(site, caplog):
-    one = keep_entry_alone(site, "one")
-    with one.entry(IMAGE).open("r+b") as entry:
-        entry.write(b"another byte")
-
-    offer_cached(one)
-    wait_until(lambda: site.planner.kinds("one")[-1] is ReportKind.COMPLETE)
-    site.finish(site.host("two").cache_image(IMAGE))
-
-    assert site.images.streams == 2
-    assert "is not the file that the conductors have signed" in caplog.text
-    wait_until(lambda: not one.cache.served.why_kept(one.entry(IMAGE).name))
-
-
-def test_a_host_that_holds_an_image_which_nothing_attests_takes_no_turn(site):
-    one = site.host("one")
-    one.cache_image(IMAGE, OrderOptions()).result(30)
-
-    offer_cached(one)
-    wait_until(lambda: site.planner.kinds("one") == [ReportKind.LEFT])
-    site.finish(site.host("two").cache_image(IMAGE))
-
-    assert site.images.streams == 2
