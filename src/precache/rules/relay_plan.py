@@ -264,7 +264,8 @@ def _is_silent(member: RelayMember, now: datetime, report_interval_s: float) -> 
     since = _last_sign(member)
     if member.source is Source.IMAGE_SERVICE and member.assigned_at is not None:
         # It may have been told of its shorter interval just after a report.
-        since = max(since, member.assigned_at + timedelta(seconds=report_interval_s))
+        own_interval_s = report_interval_of(member.source, report_interval_s)
+        since = max(since, member.assigned_at + timedelta(seconds=report_interval_s - own_interval_s))
     return now - since > _patience(member.source, report_interval_s)
 
 
