@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -36,6 +38,24 @@ def test_hosts_that_ask_different_conductors_form_one_chain(site):
     assert (second.parent, third.parent) == (Peer("cmp-0", "192.0.2.0:8785"), Peer("cmp-1", "192.0.2.1:8785"))
     assert third.spares == (Peer("cmp-0", "192.0.2.0:8785"),)
     assert third.signers == (f"{0:064x}",)
+
+
+def test_hosts_that_ask_one_conductor_at_the_same_time_form_one_chain_too(site):
+    count = len(site.names)
+    together = threading.Barrier(count)
+
+    def join(number):
+        together.wait(20)
+        return site.conductors[0].join(site.request(number))
+
+    with ThreadPoolExecutor(count) as pool:
+        answers = list(pool.map(join, range(count)))
+
+    parents = [answer.parent.host for answer in answers if answer.parent]
+    assert [answer.source for answer in answers].count(Source.IMAGE_SERVICE) == 1
+    assert len(set(parents)) == len(parents) == count - 1
+    assert all(answer.ticket for answer in answers if answer.parent)
+    assert site.relays.find(answers[0].relay).members[0].parent == ""
 
 
 def test_hosts_in_the_process_of_the_conductor_need_not_know_their_cell(site):

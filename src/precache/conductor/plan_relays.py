@@ -5,10 +5,11 @@ conductor answers, and one that dies takes nothing with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from precache.background.grouped_calls import GroupedCalls
 from precache.conductor.certify_hosts import CertifyHosts
 from precache.conductor.known_places import KnownPlaces
 from precache.conductor.message_limits import PER_S, MessageLimits
@@ -76,6 +77,7 @@ class PlanRelays:
         self._interval, self._limits = interval, limits
         self._attestations, self._site_parents = attestations, site_parents
         self._listening_for_s, self._monotonic = listening_for_s, monotonic
+        self._joins = GroupedCalls(self._join_all)
         self._available_since = monotonic()
         self._places = KnownPlaces(monotonic=monotonic)
 
@@ -110,7 +112,6 @@ class PlanRelays:
 
     def _join(self, request: JoinRequest) -> Assignment:
         host = self._hosts.joining(request)
-        interval_s = self._interval()
         rates = self._rates_of(request.host)
         above = sites_above(host.site, self._site_parents)
         member = RelayMember(
@@ -125,12 +126,30 @@ class PlanRelays:
         )
         key = RelayKey(request.cell, top_site(host.site, above), request.image, request.form)
 
-        def join(relay: Relay, now: datetime) -> Relay:
-            if len(relay.members) >= MOST_MEMBERS and relay.member(request.host) is None:
-                raise RelayRefused(request.host, f"site {key.site} has more than {MOST_MEMBERS} hosts; divide it")
-            return joined(self._without_silent(relay, now, interval_s), member, now)
+        assignment = self._joins(key, member)
+        if isinstance(assignment, RelayRefused):
+            raise assignment
+        return assignment
 
-        return self._assignment(self._relays.change_by_key(key, self._attestations, join), request.host, interval_s)
+    def _join_all(self, key: RelayKey, members: Sequence[RelayMember]) -> list[Assignment | RelayRefused]:
+        """Give places to hosts that ask at the same time, in one change of the relay: each change reads all members."""
+        interval_s = self._interval()
+        refused: dict[str, RelayRefused] = {}
+
+        def join(relay: Relay, now: datetime) -> Relay:
+            refused.clear()
+            relay = self._without_silent(relay, now, interval_s)
+            for member in members:
+                if len(relay.members) >= MOST_MEMBERS and relay.member(member.host) is None:
+                    reason = f"site {key.site} has more than {MOST_MEMBERS} hosts; divide it"
+                    refused[member.host] = RelayRefused(member.host, reason)
+                else:
+                    relay = joined(relay, member, now)
+            return relay
+
+        changed = self._relays.change_by_key(key, self._attestations, join)
+        self._send_changes(changed, but=[member.host for member in members])
+        return [refused.get(member.host) or self._signed(changed, member.host, interval_s) for member in members]
 
     def _report(self, report: RelayReport) -> Assignment:
         self._hosts.check_member(report.host, report.cell)
@@ -164,7 +183,10 @@ class PlanRelays:
 
     def _assignment(self, changed: ChangedRelay, host: str, interval_s: float) -> Assignment:
         """Return the host's assignment, and send the others theirs."""
-        self._send_changes(changed, but=host)
+        self._send_changes(changed, but=[host])
+        return self._signed(changed, host, interval_s)
+
+    def _signed(self, changed: ChangedRelay, host: str, interval_s: float) -> Assignment:
         assignment = self._signing.of_host(changed.after, host, interval_s)
         self._places.note(changed, assignment)
         return assignment
@@ -194,13 +216,15 @@ class PlanRelays:
         lossless_s = min(self._listening_for_s(relay.key.cell), self._monotonic() - self._available_since)
         return overdue(relay, now, interval_s) if lossless_s > _LOSSLESS_INTERVALS * interval_s else relay
 
-    def _send_changes(self, changed: ChangedRelay, but: str = "") -> None:
+    def _send_changes(self, changed: ChangedRelay, but: Sequence[str] = ()) -> None:
         """Send their assignments to the hosts whose version has changed; without waiting."""
         before = {member.host: member.version for member in changed.before.members}
         hosts = [
             member.host
             for member in changed.after.members
-            if member.version != before.get(member.host) and member.host != but and member.state is not MemberState.LEFT
+            if member.version != before.get(member.host)
+            and member.host not in but
+            and member.state is not MemberState.LEFT
         ]
         if hosts:
             self._sending.add(changed.after, hosts)
