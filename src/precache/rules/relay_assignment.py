@@ -19,8 +19,9 @@ _HEARTBEAT_S = 30
 
 _LEAST_INTERVAL_S = 2.0
 _LEAST_REPORTS_PER_S = 60
-_ORIGIN_INTERVAL_S = 5.0
-"""Hosts that fetch from the image service are few, and all others wait if one has died."""
+_WATCHED_INTERVAL_S = 5.0
+"""Hosts that fetch from the image service are few, and all others wait if one has died. Leaves are few, too, and one
+that was taken for slow is to get children again."""
 
 _RETRY_AFTER_S = 2.0
 
@@ -31,9 +32,10 @@ def report_interval_s(hosts_active: int) -> float:
     return max(_LEAST_INTERVAL_S, hosts_active / max(free, _LEAST_REPORTS_PER_S))
 
 
-def report_interval_of(source: Source, interval_s: float) -> float:
+def report_interval_of(member: RelayMember, interval_s: float) -> float:
     """Return the interval of one host, if that of all is `interval_s`."""
-    return min(interval_s, _ORIGIN_INTERVAL_S) if source is Source.IMAGE_SERVICE else interval_s
+    is_watched = member.is_leaf or member.source is Source.IMAGE_SERVICE
+    return min(interval_s, _WATCHED_INTERVAL_S) if is_watched else interval_s
 
 
 def assignment(relay: Relay, host: str, *, report_interval_s: float = _LEAST_INTERVAL_S) -> Assignment:
@@ -53,7 +55,7 @@ def assignment(relay: Relay, host: str, *, report_interval_s: float = _LEAST_INT
         parent=Peer(parent.host, parent.address) if parent else None,
         spares=_spares(relay, members, member) if parent else (),
         signers=relay.signers,
-        report_interval_s=report_interval_of(member.source, report_interval_s),
+        report_interval_s=report_interval_of(member, report_interval_s),
         retry_after_s=max(_RETRY_AFTER_S, report_interval_s / 5),
         failed=relay.reason,
     )

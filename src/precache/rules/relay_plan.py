@@ -85,7 +85,7 @@ def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Rela
     if all(not _is_silent(member, now, report_interval_s) for member in relay.members):
         return relay
     last = max(_last_sign(member) for member in relay.members)
-    if now - last > _patience(Source.HOST, report_interval_s):
+    if now - last > timedelta(seconds=_MISSED_REPORTS * report_interval_s):
         return relay
     tree = RelayTree(relay, now)
     for member in relay.members:
@@ -261,17 +261,13 @@ def _is_missed(tree: RelayTree, member: RelayMember) -> bool:
 def _is_silent(member: RelayMember, now: datetime, report_interval_s: float) -> bool:
     if member.state is not MemberState.ACTIVE:
         return False
+    own_interval_s = report_interval_of(member, report_interval_s)
     since = _last_sign(member)
-    if member.source is Source.IMAGE_SERVICE and member.assigned_at is not None:
+    if member.assigned_at is not None:
         # It may have been told of its shorter interval just after a report.
-        own_interval_s = report_interval_of(member.source, report_interval_s)
         since = max(since, member.assigned_at + timedelta(seconds=report_interval_s - own_interval_s))
-    return now - since > _patience(member.source, report_interval_s)
+    return now - since > timedelta(seconds=_MISSED_REPORTS * own_interval_s)
 
 
 def _last_sign(member: RelayMember) -> datetime:
     return max((at for at in (member.reported_at, member.joined_at) if at is not None), default=_NEVER)
-
-
-def _patience(source: Source, report_interval_s: float) -> timedelta:
-    return timedelta(seconds=_MISSED_REPORTS * report_interval_of(source, report_interval_s))

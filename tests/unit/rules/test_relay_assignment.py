@@ -2,7 +2,7 @@
 
 import pytest
 
-from precache.core.relays import Source
+from precache.core.relays import RelayMember, Source
 from precache.rules.relay_assignment import report_interval_of, report_interval_s
 from precache.rules.relay_call_order import CalledHost, call_order
 
@@ -18,10 +18,13 @@ def test_reports_go_on_when_heartbeats_alone_take_all():
     assert report_interval_s(100_000) == pytest.approx(100_000 / 60)
 
 
-def test_a_host_that_fetches_from_the_image_service_reports_more_often():
-    assert report_interval_of(Source.IMAGE_SERVICE, 40) == 5
-    assert report_interval_of(Source.HOST, 40) == 40
-    assert report_interval_of(Source.IMAGE_SERVICE, 2) == 2
+@pytest.mark.parametrize(
+    "member", [RelayMember(host="h", source=Source.IMAGE_SERVICE), RelayMember(host="h", is_leaf=True)]
+)
+def test_hosts_that_fetch_from_the_image_service_and_slow_ones_report_more_often(member):
+    assert report_interval_of(member, 40) == 5
+    assert report_interval_of(member, 2) == 2
+    assert report_interval_of(RelayMember(host="h", source=Source.HOST), 40) == 40
 
 
 def test_the_best_uplinks_are_called_first_then_the_others_by_their_links():
