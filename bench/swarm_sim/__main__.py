@@ -42,6 +42,7 @@ def main() -> None:
     for name, world in {
         "calm": CALM,
         "no rate known": replace(World(), known=0.0),
+        "more failures": replace(World(), straggling=0.005, dying=0.005),
     }.items():
         _note(began, f"{few:,} hosts, {name}")
         measured[f"{few:,} hosts, {name}"] = simulate(few, world, seed=few, processes=processes)

@@ -60,8 +60,8 @@ class World:
     known: float = 1.0
     jumpy: float = 0.02
     jitter: float = 0.05
-    straggling: float = 0.005
-    dying: float = 0.005
+    straggling: float = 0.002
+    dying: float = 0.002
     seeders_dying: float = 0.005
     late: float = 0.1
 
