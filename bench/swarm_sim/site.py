@@ -37,6 +37,8 @@ class Habits:
     message: from a host to a conductor or back, with the work on it; up to twice that. connect: to another host.
     reset: after which a host notices that its parent was killed. stall: the same without a reset. refused_after: a
     connection to a host without power fails after that. look: the conductor looks for silent hosts so often.
+    change, change_per_member: what a conductor needs for a change of the relay that hosts join, which reads all
+    members; it has so many threads for them, and hosts that wait at the same time share one change.
     judges: whether stragglers are looked for at all.
     """
 
@@ -48,6 +50,9 @@ class Habits:
     stall: float = 3.0
     refused_after: float = 2.0
     look: float = 2.0
+    change: float = 0.005
+    change_per_member: float = 30e-6
+    threads: int = 8
     judges: bool = True
     link: Link = field(default_factory=Link)
     latest: float = 40.0
@@ -109,6 +114,7 @@ class Simulation:
         self._sequence = 0
         self._now = 0.0
         self._left = len(site.hosts)
+        self._joining: list[tuple[int, RelayMember]] = []
         self.result = SiteResult(hosts=len(site.hosts))
 
     def run(self) -> SiteResult:
@@ -123,9 +129,11 @@ class Simulation:
             step = self._habits.step
             if self._now > _TAIL_FLOORS * self._site.size_bytes / self._site.rate:
                 step *= _TAIL_STEPS
-            self._now += step
-            while self._events and self._events[0][0] <= self._now:
-                heapq.heappop(self._events)[2]()
+            tick = self._now + step
+            while self._events and self._events[0][0] <= tick:
+                self._now, _, action = heapq.heappop(self._events)
+                action()
+            self._now = tick
             for number, at in self._flow.advance(self._now, step):
                 self._complete(number, at)
             if self._habits.judges and self._now >= watch_at:
@@ -144,7 +152,8 @@ class Simulation:
             key=self._names[number],
             link_bytes_per_s=int(host.known_rate),
         )
-        self._send("join", number, lambda now: joined(self._relay, member, now))
+        self._count("join")
+        self._at(self._now + self._delay(), lambda: self._queue_join(number, member))
         if host.dies_at is not None:
             self._at(self._now + host.dies_at, lambda: self._die(number, is_reset=True))
         if host.powers_off_at is not None:
@@ -282,12 +291,33 @@ class Simulation:
         )
         self._send(kind.value, number, lambda now: reported(self._relay, report, now))
 
-    def _send(self, kind: str, number: int, rule: Callable[[datetime], Relay]) -> None:
-        """Let a conductor apply the rule in a moment, and the hosts concerned learn of it in another one."""
+    def _queue_join(self, number: int, member: RelayMember) -> None:
+        """Let a conductor make changes of the relay one after another, each for all that have come meanwhile."""
+        self._joining.append((number, member))
+        if len(self._joining) == 1:
+            self._at(self._now, self._begin_joins)
+
+    def _begin_joins(self) -> None:
+        count = min(len(self._joining), self._habits.threads)
+        seconds = self._habits.change + self._habits.change_per_member * len(self._relay.members)
+        self._at(self._now + seconds, lambda: self._end_joins(count))
+
+    def _end_joins(self, count: int) -> None:
+        for number, member in self._joining[:count]:
+            self._apply(lambda now, member=member: joined(self._relay, member, now), self._names[number])  # type: ignore[misc]
+        del self._joining[:count]
+        if self._joining:
+            self._begin_joins()
+
+    def _count(self, kind: str) -> None:
         self.result.kinds[kind] += 1
         self.result.seconds[int(self._now)] += 1
         if kind not in ("join", "complete"):
             self.result.busy_seconds[int(self._now)] += 1
+
+    def _send(self, kind: str, number: int, rule: Callable[[datetime], Relay]) -> None:
+        """Let a conductor apply the rule in a moment, and the hosts concerned learn of it in another one."""
+        self._count(kind)
         self._at(self._now + self._delay(), lambda: self._apply(rule, self._names[number]))
 
     def _apply(self, rule: Callable[[datetime], Relay], asking: str) -> None:
