@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from precache.rules.relay_places import hop_s
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -53,8 +55,8 @@ class Turns:
     origins_per_relay: int = 1
 
 
-LAG_S = 0.1
-"""By how much each host of a chain is behind its parent; measured: 0.03 to 0.09 s."""
+MOST_LAG_S = 0.1
+"""By how much a host of a chain is behind its parent on slow links; measured: 0.03 to 0.09 s."""
 
 
 def seconds_of_work(work: Sequence[HostWork], rates: Mapping[str, float], turns: Turns) -> float | None:
@@ -77,7 +79,7 @@ def seconds_of_work(work: Sequence[HostWork], rates: Mapping[str, float], turns:
         allowed = rate if turns.host_bytes_per_s is None else min(rate, turns.host_bytes_per_s)
         taken = sum(each.seconds(allowed) for each in host.downloads)
         if host.by_swarm:
-            taken += LAG_S * (min(swarms[host.cell, host.site], turns.swarm_hosts) - 1)
+            taken += min(hop_s(allowed), MOST_LAG_S) * (min(swarms[host.cell, host.site], turns.swarm_hosts) - 1)
         seconds[host.by_swarm].append(taken)
         by_site[host.site].append(taken)
         by_cell[host.cell].append(taken)

@@ -138,8 +138,13 @@ def _behind(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: 
     return lacking / max(_share(parent, typical), 1e-3)
 
 
+def hop_s(rate_bytes_per_s: float) -> float:
+    """Return how many seconds a host is behind its parent, if links have this rate."""
+    return _HOP_PIECES * PIECE_BYTES / rate_bytes_per_s + _HOP_S
+
+
 def _hop(size_bytes: int, rate: int) -> float:
     """Return what one host more between this one and the first costs, in times of the whole transfer."""
     if not size_bytes:
         return 1e-6
-    return (_HOP_PIECES * PIECE_BYTES + _HOP_S * rate) / size_bytes
+    return hop_s(rate) * rate / size_bytes if rate else _HOP_PIECES * PIECE_BYTES / size_bytes

@@ -53,6 +53,11 @@ def test_hosts_take_turns_and_no_limit_is_exceeded(work, turns, seconds):
     assert seconds_of_work(work, RATES, turns) == (seconds if seconds is None else pytest.approx(seconds))
 
 
+def test_hosts_of_a_chain_are_the_less_behind_each_other_the_faster_the_links_are():
+    seconds = seconds_of_work(swarm(501, 16 * 125_000_000), {"one": 125_000_000.0}, Turns(1, swarm_hosts=501))
+    assert seconds == pytest.approx(16 + 500 * 0.0041, rel=0.001)
+
+
 def test_the_image_service_sends_each_image_once_to_the_hosts_of_a_site_by_swarm():
     images = [(1000, None, "a"), (1000, None, "b")]
     work = [*swarm(6, *images), *swarm(2, images[0], site="two"), host(*images), host(images[1])]
