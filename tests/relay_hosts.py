@@ -83,7 +83,7 @@ class RelayHost:
         self.cache = ImageCache(directory=directory / name / "_base", locks_directory=directory / name / "locks",
                                 clock=self.clock)  # fmt: skip
         self.cache.start()
-        trust = swarm.host(name)
+        trust = parts.pop("trust", None) or swarm.host(name)
         limits = ServingLimits(max_connections=8, upload_rate=lambda: None)
         self.server = PiecesServer(trust=trust, address="127.0.0.1", ports=(0, 0), limits=limits)
         self.server.start()
@@ -92,7 +92,7 @@ class RelayHost:
             host=SwarmHost(
                 name=name,
                 cell=CELL,
-                address=lambda: f"127.0.0.1:{self.server.port}",
+                address=parts.pop("address", lambda: f"127.0.0.1:{self.server.port}"),
                 fetcher=Fetcher(images=images, clock=self.clock, rules=rules, rates=self.rates),
                 planner=planner,
                 trust=trust,

@@ -35,7 +35,7 @@ SPREAD = 0.1
 class RenewCertificate:
     """The regular work that keeps the certificate of `trust` valid. Call `start`, and `stop` at the end.
 
-    A host without a certificate gets all images from the image service. It logs the reason once.
+    A host without a certificate takes part in no swarm. It logs the reason once.
     spread: returns a number from 0 to 1, at random.
     """
 
@@ -108,7 +108,7 @@ class RenewCertificate:
             return
         self._is_reason_told = True
         _log.warning(
-            "Host %s gets images from the image service alone until it has a certificate, for which it asks again: %s",
+            "Host %s takes part in no swarm until it has a certificate, for which it asks again: %s",
             self._trust.host,
             error.reason if isinstance(error, RelayRefused | ConductorUnreachable) else error,
         )

@@ -122,7 +122,7 @@ def _both(ask: Callable[[Host], SwarmState], pair: tuple[Host, Host]) -> list[Sw
 def _faults(host: Host, state: SwarmState) -> Iterator[Finding]:
     if state.certified_until is None:
         yield warning(
-            f"site {host.site}: {host.name} has no certificate, so it gets images from the image service alone",
+            f"site {host.site}: {host.name} has no certificate, so it takes part in no swarm",
             f"the log of the compute on {host.name} has the reason; the check `swarm authority` must pass",
         )
     elif not state.address:

@@ -53,6 +53,11 @@ class SwarmTrust(Protocol):
         """Return the host's public key, in hexadecimal."""
         ...
 
+    @property
+    def is_certified(self) -> bool:
+        """Return whether the host has a certificate that is not over. Without one it reads no ticket and no root."""
+        ...
+
     def sign(self, content: bytes) -> bytes:
         """Return the host's signature of the content."""
         ...

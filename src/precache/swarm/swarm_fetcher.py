@@ -14,7 +14,7 @@ from pathlib import Path
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import call_in_thread
 from precache.core.cache_contents import ImageSize
-from precache.core.errors import ConductorUnreachable
+from precache.core.errors import ConductorUnreachable, RelayRefused
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
@@ -72,6 +72,7 @@ class SwarmFetcher:
             return self._host.fetcher.fetch(order, staging, watch)
         image = self._host.fetcher.look_up(order, watch)
         form = Form.RAW if self._host.fetcher.is_converted(image.disk_format) else Form.AS_IS
+        self._wait_for_certificate(image, watch)
         first = self._join(image, form, staging, watch)
         relay = first.relay
         self.served.end(relay, "")  # its entry was removed, or it would not be fetched
@@ -114,7 +115,7 @@ class SwarmFetcher:
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
         """Serve an entry that was in the cache already, if a conductor has signed what it is; do not wait."""
-        if record is None or not record.form or self.served.is_served(entry):
+        if record is None or not record.form or self.served.is_served(entry) or not self._host.trust.is_certified:
             return
         offer = CachedEntryOffer(host=self._host, entry=entry, record=record, job_id=_job_id())
         call_in_thread(lambda: self._offer(offer, entry), name=f"offer-{order.image[:8]}")
@@ -139,15 +140,36 @@ class SwarmFetcher:
         with self._lock:
             self._assignments.pop(relay, None)
 
+    def _wait_for_certificate(self, image: Image, watch: Watcher) -> None:
+        """Wait until this host has a certificate. Raises RelayRefused if it gets none for minutes.
+
+        A compute asks for it when it has started. Without one the host can neither receive pieces nor serve them, so
+        it takes no place, and no turn at the image service, from others.
+        """
+        host = self._host
+        if host.trust.is_certified:
+            return
+        _log.info("Host %s has no certificate yet; image %s waits for it", host.name, image.id)
+        until = host.monotonic() + CONDUCTORS_LOST_S
+        while not host.trust.is_certified:
+            if host.monotonic() >= until:
+                raise RelayRefused(host.name, "it has no certificate from a conductor; the log of its compute says why")
+            self._rest(watch)
+
     def _join(self, image: Image, form: Form, staging: Staging, watch: Watcher) -> Assignment:
         """Return the first assignment. Raises RelayRefused; ConductorUnreachable if none answers for minutes."""
         host = self._host
         have_bytes = staging.kept.bytes_of_pieces(image.id, form) if staging.kept else 0
-        request = host.join_request(image.id, form, _job_id(), have_bytes)
+        job_id = _job_id()
+
+        def join() -> Assignment:
+            # The address may have to be looked up, which can take long, so it belongs to what is watched.
+            return host.planner.join(host.join_request(image.id, form, job_id, have_bytes))
+
         until = host.monotonic() + CONDUCTORS_LOST_S
         while True:
             try:
-                return watched(lambda: host.planner.join(request), image.id, watch)
+                return watched(join, image.id, watch)
             except ConductorUnreachable as error:
                 if host.monotonic() >= until:
                     raise
@@ -156,8 +178,11 @@ class SwarmFetcher:
                 )
             again_at = host.monotonic() + _JOIN_AGAIN_S * (0.5 + host.share())
             while host.monotonic() < again_at:
-                watch(Phase.WAITING, 0, 0)
-                host.nap(POLL_SECONDS)
+                self._rest(watch)
+
+    def _rest(self, watch: Watcher) -> None:
+        watch(Phase.WAITING, 0, 0)
+        self._host.nap(POLL_SECONDS)
 
 
 def _job_id() -> str:

@@ -100,7 +100,7 @@ def test_a_host_without_a_certificate_says_once_why_and_goes_on_asking(
 
     assert 10 <= host.planner.calls <= 20
     [warning] = _warnings(caplog)
-    assert "gets images from the image service alone" in warning
+    assert "takes part in no swarm" in warning
     assert "it is marked as down" in warning
     host.planner.error = None
     host.wait(timedelta(minutes=5))

@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import threading
 import time
 
 import pytest
 
 from precache.adapters.images_memory import ImageFaults
-from precache.core.errors import NotEnoughSpace, RelayFailed, Stopped
+from precache.core.errors import NotEnoughSpace, RelayFailed, RelayRefused, Stopped
 from precache.core.relays import ReportKind
 from precache.core.stopping import StopReason
 from precache.imagecache.space.disk_usage import DiskSize
 from precache.imagecache.space.space_ledger import SpaceLedger
+from precache.swarm.host_trust import HostTrust
 from precache.swarm.relay_file import RelayFile
 from tests.relay_hosts import HOLE_BYTES, Site, some_content
+from tests.swarm_hosts import CELL, SITE
 from tests.unit.fetch.world import IMAGE, record_of
 from tests.waiting import wait_until
 
@@ -162,6 +165,87 @@ def test_conductors_that_are_down_delay_a_join_and_nothing_else(site):
     site.planner.is_down = False
 
     site.finish(future)
+
+
+def test_a_host_without_a_certificate_waits_for_it_before_it_joins(site):
+    """Also if it has just started, and the others have the image already."""
+    site.finish(site.host("one").cache_image(IMAGE))
+    trust = HostTrust(host="two", cell=CELL, clock=site.swarm.clock)
+    waited: list[float] = []
+    two = site.host("two", trust=trust, nap=waited.append)
+
+    future = two.cache_image(IMAGE)
+    wait_until(lambda: waited or future.done())
+    assert not site.planner.is_known("two")
+    trust.install(site.swarm.authority.certify("two", CELL, SITE, trust.signing_request()))
+
+    site.finish(future)
+
+
+def test_a_host_that_gets_no_certificate_ends_after_minutes_and_had_no_place(site):
+    passed_s = [0.0]
+    trust = HostTrust(host="two", cell=CELL, clock=site.swarm.clock)
+
+    def nap(_seconds: float) -> None:
+        passed_s[0] += 30.0
+
+    two = site.host("two", trust=trust, nap=nap, monotonic=lambda: passed_s[0])
+    with pytest.raises(RelayRefused, match="it has no certificate"):
+        two.cache_image(IMAGE).result(30)
+
+    assert 300 <= passed_s[0] <= 360
+    assert not site.planner.is_known("two")
+
+
+class LapsingTrust(HostTrust):
+    """Has no certificate at times; counts how often that was noticed."""
+
+    is_over = False
+    refusals = 0
+
+    def client_context(self):
+        if self.is_over:
+            self.refusals += 1
+            raise RelayRefused(self.host, "its certificate ended")
+        return super().client_context()
+
+
+def test_a_certificate_that_ends_twice_is_waited_for_twice(site):
+    passed_s = [0.0]
+    trust = LapsingTrust(host="two", cell=CELL, clock=site.swarm.clock)
+    trust.install(site.swarm.authority.certify("two", CELL, SITE, trust.signing_request()))
+    (one,), futures = site.begin_chain("one")
+    two = site.host("two", trust=trust, monotonic=lambda: time.monotonic() + passed_s[0])
+    futures.append(two.cache_image(IMAGE))
+
+    for until in (3 << 20, 4 << 20):
+        site.images.until = until
+        wait_until(lambda until=until: two.done_bytes > until - (1 << 20))
+        noticed, trust.is_over = trust.refusals, True
+        one.server._offers.cut(lambda _connection: True)
+        wait_until(lambda noticed=noticed: trust.refusals > noticed or futures[1].done())
+        trust.is_over = False
+        passed_s[0] += 400.0
+
+    site.finish(*futures)
+
+
+def test_a_slow_look_up_of_its_own_address_delays_no_stop(site):
+    asked, answered = threading.Event(), threading.Event()
+
+    def address() -> str:
+        asked.set()
+        answered.wait(30)
+        return ""
+
+    two = site.host("two", address=address)
+    future = two.cache_image(IMAGE)
+    asked.wait(30)
+    two.stop_task(StopReason.CANCELLED, keeps_data=False)
+
+    with pytest.raises(Stopped):
+        future.result(5)
+    answered.set()
 
 
 def test_a_damaged_download_that_was_passed_on_is_replaced_on_every_host(tmp_path):
