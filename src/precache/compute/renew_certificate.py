@@ -25,6 +25,9 @@ first failure; each later pause is twice as long."""
 LONGEST_PAUSE = timedelta(minutes=5)
 """Between two attempts."""
 
+WANTED_PAUSE = timedelta(seconds=5)
+"""Between two attempts while an image waits for the certificate."""
+
 SILENT_FOR = timedelta(minutes=1)
 """After the start. A host often asks before its first heartbeat is stored, or before a conductor runs."""
 
@@ -51,6 +54,7 @@ class RenewCertificate:
         self._trust, self._cell, self._planner, self._clock, self._spread = trust, cell, planner, clock, spread
         self._began_at = clock.uptime()
         self._next_at, self._pause = self._began_at + self._spread_over(FIRST_PAUSE), FIRST_PAUSE
+        self._wanted_at = self._next_at
         self._renew_at: datetime | None = None
         self._is_reason_told = False
         self._task = PeriodicTask(
@@ -68,7 +72,8 @@ class RenewCertificate:
 
     def run(self) -> None:
         """Ask for a certificate if it is time to."""
-        if self._clock.uptime() < self._next_at or not self._is_due():
+        next_at = min(self._next_at, self._wanted_at) if self._trust.is_asked_for else self._next_at
+        if self._clock.uptime() < next_at or not self._is_due():
             return
         try:
             given = self._planner.certify(self._trust.host, self._cell, self._trust.signing_request())
@@ -79,7 +84,9 @@ class RenewCertificate:
         self._succeeded()
 
     def _is_due(self) -> bool:
-        return self._renew_at is None or not self._trust.is_certified or self._clock.now() >= self._renew_at
+        if self._renew_at is None or not self._trust.is_certified or self._trust.is_asked_for:
+            return True
+        return self._clock.now() >= self._renew_at
 
     def _spread_over(self, pause: timedelta) -> timedelta:
         return pause * (1 + self._spread()) / 2
@@ -96,11 +103,15 @@ class RenewCertificate:
             )
         self._pause, self._is_reason_told = FIRST_PAUSE, False
         self._next_at = self._clock.uptime()
+        self._wanted_at = self._next_at + self._spread_over(WANTED_PAUSE)
 
     def _failed(self, error: PrecacheError) -> None:
         """Wait longer after each failure. Log the reason once, when the host has no certificate any more."""
         now = self._clock.uptime()
         self._next_at = now + self._spread_over(self._pause)
+        self._wanted_at = now + self._spread_over(WANTED_PAUSE)
+        reason = error.reason if isinstance(error, RelayRefused | ConductorUnreachable) else str(error)
+        self._trust.note_refusal(reason)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         is_early = now - self._began_at < SILENT_FOR and not isinstance(error, ClockWrong)
         if self._trust.is_certified or self._is_reason_told or is_early:
@@ -110,5 +121,5 @@ class RenewCertificate:
         _log.warning(
             "Host %s takes part in no swarm until it has a certificate, for which it asks again: %s",
             self._trust.host,
-            error.reason if isinstance(error, RelayRefused | ConductorUnreachable) else error,
+            reason,
         )

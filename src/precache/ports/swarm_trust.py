@@ -58,6 +58,15 @@ class SwarmTrust(Protocol):
         """Return whether the host has a certificate that is not over. Without one it reads no ticket and no root."""
         ...
 
+    @property
+    def why_uncertified(self) -> str:
+        """Return why the host has no certificate, as far as it knows."""
+        ...
+
+    def ask_for_certificate(self) -> None:
+        """Let the host ask for a new certificate within seconds; do not wait."""
+        ...
+
     def sign(self, content: bytes) -> bytes:
         """Return the host's signature of the content."""
         ...

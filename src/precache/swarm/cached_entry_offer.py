@@ -16,7 +16,7 @@ from pathlib import Path
 
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import call_in_thread
-from precache.core.errors import ConductorUnreachable, PieceRefused, RelayRefused, Stopped
+from precache.core.errors import ConductorUnreachable, NoCertificate, PieceRefused, RelayRefused, Stopped
 from precache.core.relays import Form, RelayReport, ReportKind
 from precache.imagecache.os_errors import explain
 from precache.imagecache.records.entry_record import EntryRecord
@@ -51,6 +51,11 @@ class CachedEntryOffer:
         Raises OSError if it is gone before the host has joined.
         """
         host, size = self._host, self._entry.stat().st_size
+        try:
+            host.wait_for_certificate(lambda _seconds: None)
+        except NoCertificate as error:
+            _log.info("The cached image %s is not offered to other hosts: %s", self._record.image, error.message)
+            return None
         request = host.join_request(self._record.image, Form(self._record.form), self._job_id, size)
         try:
             first = host.planner.join(request)
@@ -58,6 +63,8 @@ class CachedEntryOffer:
             _log.info("The cached image %s is not offered to other hosts: %s", self._record.image, error)
             return None
         signed = host.trust.read_root(first.root) if first.root else None
+        if first.root and signed is None:
+            host.trust.ask_for_certificate()  # it may be signed by an authority that is new
         if signed is None or not self._can_be(signed, first.relay, size):
             self._leave(first.relay, first.version, _NOT_SIGNED if signed is None else _DIFFERENT)
             return None

@@ -57,6 +57,8 @@ class HostTrust:
         self.public_key = self._key.public_key().public_bytes_raw().hex()
         self._installed: _Installed | None = None
         self._lock = threading.Lock()
+        self.why_uncertified = "no conductor has answered yet"
+        self._is_asked = threading.Event()
 
     def signing_request(self) -> str:
         """Return a PKCS #10 request in PEM, from which a conductor makes a certificate."""
@@ -73,6 +75,19 @@ class HostTrust:
         installed = self._checked(certificate)
         with self._lock:
             self._installed = installed
+        self._is_asked.clear()
+
+    def ask_for_certificate(self) -> None:
+        self._is_asked.set()
+
+    @property
+    def is_asked_for(self) -> bool:
+        """Return whether a new certificate is wanted before the time of the renewal."""
+        return self._is_asked.is_set()
+
+    def note_refusal(self, reason: str) -> None:
+        """Note why this host got no certificate."""
+        self.why_uncertified = reason
 
     @property
     def identity(self) -> HostIdentity | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
 from precache.core.relays import Assignment, Source
 from precache.core.stopping import StopReason
+from precache.fetch.attempt import POLL_SECONDS
 from precache.imagecache.staging import Fetched
 from precache.swarm.from_hosts import FromHosts
 from precache.swarm.from_image_service import FromImageService, Reassigned
@@ -65,6 +66,9 @@ class RelayTransfer:
         """Do what the assignment says, and return the file if it is complete then."""
         if self._from_hosts.is_complete:
             return self._from_hosts.finish()
+        if self._work.is_authority_unknown:  # other hosts would refuse this one, too
+            self._work.pause(POLL_SECONDS)
+            return None
         self._work.version, self._work.parent = assignment.version, ""
         match assignment.source:
             case Source.IMAGE_SERVICE:

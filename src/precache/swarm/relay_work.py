@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -18,7 +19,9 @@ from precache.swarm.current_assignment import CurrentAssignment
 from precache.swarm.host_pieces import HostPieces
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.relay_reports import RelayReports, RelayState
-from precache.swarm.swarm_host import SwarmHost
+from precache.swarm.swarm_host import CERTIFICATE_WAIT_S, SwarmHost
+
+_log = logging.getLogger(__name__)
 
 MOST_UNCOUNTED_S = 3600.0
 """For how long a host waits for others on one image without loss for its own deadline: as long as two hosts need, one
@@ -62,6 +65,7 @@ class RelayWork:
     reports: RelayReports = field(init=False)
 
     def __post_init__(self) -> None:
+        self._unknown_since_s: float | None = None
         self.relay = self.assignment.latest.relay
         self.version = self.assignment.latest.version
         self.reports = RelayReports(
@@ -90,6 +94,11 @@ class RelayWork:
             assert file is not None  # noqa: S101
             self._note_signed(file, assignment)
         return assignment
+
+    @property
+    def is_authority_unknown(self) -> bool:
+        """Return whether what the conductors sign now is of an authority that this host does not know yet."""
+        return self._unknown_since_s is not None
 
     def check(self) -> None:
         """Raise if the work is to stop, or the relay has failed."""
@@ -157,10 +166,33 @@ class RelayWork:
         file = self.offered
         return (0, 0) if file is None else (file.have_bytes, file.size_bytes or 0)
 
+    def _is_known(self, root: str) -> bool:
+        """Return whether an authority that this host knows has signed this root.
+
+        The authority may have been renewed, so the host asks for a new certificate. Raises RelayFailed if that does not
+        help within a minute.
+        """
+        trust, now_s = self.host.trust, self.host.monotonic()
+        if trust.read_root(root) is not None:
+            self._unknown_since_s = None
+            return True
+        if self._unknown_since_s is None:
+            self._unknown_since_s = now_s
+            trust.ask_for_certificate()
+            _log.info(
+                "Host %s does not know the authority that has signed image %s, and asks for a new certificate",
+                self.host.name,
+                self.image.id,
+            )
+        if now_s - self._unknown_since_s >= CERTIFICATE_WAIT_S:
+            reason = "no conductor that this host knows has signed the root of its file, also after a minute"
+            raise RelayFailed(self.image.id, reason)
+        return False
+
     def _note_signed(self, file: RelayFile, assignment: Assignment) -> None:
         file.allow_signers(assignment.signers)
         try:
-            if assignment.root:
+            if assignment.root and self._is_known(assignment.root):
                 file.set_root(assignment.root)
         except HashesDiffer as error:
             raise HashesInDoubt from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from precache.background.log_exceptions import log_exceptions
 from precache.background.threads import call_in_thread
 from precache.core.cache_contents import ImageSize
-from precache.core.errors import ConductorUnreachable, RelayRefused
+from precache.core.errors import ConductorUnreachable
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
@@ -66,13 +66,13 @@ class SwarmFetcher:
     def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
         """Fetch the image into files of `staging` and return them, as `Fetcher.fetch` does.
 
-        Raises also RelayRefused, RelayFailed, ConductorUnreachable.
+        Raises also RelayRefused, RelayFailed, ConductorUnreachable, NoCertificate.
         """
         if not order.options.by_swarm:
             return self._host.fetcher.fetch(order, staging, watch)
         image = self._host.fetcher.look_up(order, watch)
         form = Form.RAW if self._host.fetcher.is_converted(image.disk_format) else Form.AS_IS
-        self._wait_for_certificate(image, watch)
+        self._wait_for_certificate(order, watch)
         first = self._join(image, form, staging, watch)
         relay = first.relay
         self.served.end(relay, "")  # its entry was removed, or it would not be fetched
@@ -115,7 +115,7 @@ class SwarmFetcher:
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
         """Serve an entry that was in the cache already, if a conductor has signed what it is; do not wait."""
-        if record is None or not record.form or self.served.is_served(entry) or not self._host.trust.is_certified:
+        if record is None or not record.form or self.served.is_served(entry):
             return
         offer = CachedEntryOffer(host=self._host, entry=entry, record=record, job_id=_job_id())
         call_in_thread(lambda: self._offer(offer, entry), name=f"offer-{order.image[:8]}")
@@ -136,25 +136,18 @@ class SwarmFetcher:
         if current is not None:
             current.offer(assignment)
 
+    def _wait_for_certificate(self, order: ImageOrder, watch: Watcher) -> None:
+        """Wait for it, without loss for the deadline of the task: the process may have started a moment ago."""
+
+        def note_wait(seconds: float) -> None:
+            self._host.rates.of(order).note_wait(seconds)
+            watch(Phase.WAITING, 0, 0)
+
+        self._host.wait_for_certificate(note_wait)
+
     def _forget(self, relay: str) -> None:
         with self._lock:
             self._assignments.pop(relay, None)
-
-    def _wait_for_certificate(self, image: Image, watch: Watcher) -> None:
-        """Wait until this host has a certificate. Raises RelayRefused if it gets none for minutes.
-
-        A compute asks for it when it has started. Without one the host can neither receive pieces nor serve them, so
-        it takes no place, and no turn at the image service, from others.
-        """
-        host = self._host
-        if host.trust.is_certified:
-            return
-        _log.info("Host %s has no certificate yet; image %s waits for it", host.name, image.id)
-        until = host.monotonic() + CONDUCTORS_LOST_S
-        while not host.trust.is_certified:
-            if host.monotonic() >= until:
-                raise RelayRefused(host.name, "it has no certificate from a conductor; the log of its compute says why")
-            self._rest(watch)
 
     def _join(self, image: Image, form: Form, staging: Staging, watch: Watcher) -> Assignment:
         """Return the first assignment. Raises RelayRefused; ConductorUnreachable if none answers for minutes."""

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from precache.core.errors import NoCertificate
 from precache.core.images import ImageId
 from precache.core.relays import Form, JoinRequest
+from precache.fetch.attempt import POLL_SECONDS
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.bases import CloneFile, reflink
@@ -19,6 +21,9 @@ from precache.ports.swarm_trust import SwarmTrust
 from precache.swarm.host_pieces import OpenFile
 from precache.swarm.parent_stream import PiecesReceiver
 from precache.swarm.relay_file import RelayFile
+
+CERTIFICATE_WAIT_S = 60.0
+"""How long an image waits for a certificate. A host gets its first one some seconds after its start."""
 
 
 class PiecesOffers(Protocol):
@@ -59,6 +64,22 @@ class SwarmHost:
     share: Callable[[], float] = random.random
     monotonic: Callable[[], float] = time.monotonic
     nap: Callable[[float], object] = time.sleep
+
+    def wait_for_certificate(self, note_wait: Callable[[float], object]) -> None:
+        """Wait until this host has a certificate, without which it can check nothing that the conductors have signed.
+
+        note_wait: called some ten times a second with the seconds since its last call; what it raises ends the wait.
+        Raises NoCertificate after a minute.
+        """
+        began_s = before_s = self.monotonic()
+        while not self.trust.is_certified:
+            self.trust.ask_for_certificate()
+            if before_s - began_s >= CERTIFICATE_WAIT_S:
+                raise NoCertificate(self.name, self.trust.why_uncertified)
+            self.nap(POLL_SECONDS)
+            now_s = self.monotonic()
+            note_wait(now_s - before_s)
+            before_s = now_s
 
     def join_request(self, image: ImageId, form: Form, job_id: str, have_bytes: int) -> JoinRequest:
         """Return the request for a place in the relay of the image, for a task of this job."""

@@ -130,3 +130,24 @@ def test_a_host_whose_clock_is_wrong_is_told_at_once(caplog: pytest.LogCaptureFi
     [warning] = _warnings(caplog)
     assert "its clock is 598 seconds behind the conductor's" in warning
     assert not host.trust.is_certified
+
+
+def test_a_host_that_needs_a_certificate_at_once_asks_again_within_seconds(host: Host) -> None:
+    host.planner.error = RelayRefused("cmp-1", "it has sent no heartbeat")
+    host.wait(timedelta(minutes=10))
+    calls = host.planner.calls
+    host.trust.ask_for_certificate()
+    host.wait(timedelta(seconds=15))
+    assert host.planner.calls - calls == 3
+    assert host.trust.why_uncertified == "it has sent no heartbeat"
+
+    host.planner.error = None
+    host.wait(timedelta(seconds=6))
+    assert host.trust.is_certified
+    calls = host.planner.calls
+
+    host.wait(timedelta(seconds=60))
+    assert host.planner.calls == calls
+    host.trust.ask_for_certificate()
+    host.wait(timedelta(seconds=1))
+    assert host.planner.calls == calls + 1

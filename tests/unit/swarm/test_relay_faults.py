@@ -167,36 +167,6 @@ def test_conductors_that_are_down_delay_a_join_and_nothing_else(site):
     site.finish(future)
 
 
-def test_a_host_without_a_certificate_waits_for_it_before_it_joins(site):
-    """Also if it has just started, and the others have the image already."""
-    site.finish(site.host("one").cache_image(IMAGE))
-    trust = HostTrust(host="two", cell=CELL, clock=site.swarm.clock)
-    waited: list[float] = []
-    two = site.host("two", trust=trust, nap=waited.append)
-
-    future = two.cache_image(IMAGE)
-    wait_until(lambda: waited or future.done())
-    assert not site.planner.is_known("two")
-    trust.install(site.swarm.authority.certify("two", CELL, SITE, trust.signing_request()))
-
-    site.finish(future)
-
-
-def test_a_host_that_gets_no_certificate_ends_after_minutes_and_had_no_place(site):
-    passed_s = [0.0]
-    trust = HostTrust(host="two", cell=CELL, clock=site.swarm.clock)
-
-    def nap(_seconds: float) -> None:
-        passed_s[0] += 30.0
-
-    two = site.host("two", trust=trust, nap=nap, monotonic=lambda: passed_s[0])
-    with pytest.raises(RelayRefused, match="it has no certificate"):
-        two.cache_image(IMAGE).result(30)
-
-    assert 300 <= passed_s[0] <= 360
-    assert not site.planner.is_known("two")
-
-
 class LapsingTrust(HostTrust):
     """Has no certificate at times; counts how often that was noticed."""
 

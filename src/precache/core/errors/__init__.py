@@ -104,6 +104,7 @@ from precache.core.errors.swarm import (
     ClockWrong as ClockWrong,
     ConductorUnreachable as ConductorUnreachable,
     HashesDiffer as HashesDiffer,
+    NoCertificate as NoCertificate,
     PeerLost as PeerLost,
     PieceRefused as PieceRefused,
     PortsUnusable as PortsUnusable,

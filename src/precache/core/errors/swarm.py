@@ -21,6 +21,17 @@ class RelayRefused(Refused):
         self.host, self.reason = host, reason
 
 
+class NoCertificate(Unavailable):
+    """A host cannot take part in a swarm, because no conductor has given it a certificate in time."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(
+            f"Host {host} cannot get images from other hosts: this host has no certificate yet: {reason}",
+            "correct that, or set [swarm] transfer = direct, and retry the job",
+        )
+        self.host, self.reason = host, reason
+
+
 class ClockWrong(RelayRefused):
     """The clock of a host differs so much from the conductor's that others would refuse the host's certificate.
 
