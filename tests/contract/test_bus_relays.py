@@ -133,7 +133,7 @@ def test_a_conductor_answers_each_question_and_adds_the_cell(world, conductor):
     [
         (RelayRefused("cmp-1", "no task asks for it"), RelayRefused, "no task asks for it"),
         (StoreUnavailable("it is full"), ConductorUnreachable, "database is not available: it is full"),
-        (ConductorUnreachable("it waits"), ConductorUnreachable, "^No conductor answered: it waits$"),
+        (ConductorUnreachable("it waits"), ConductorUnreachable, "^No conductor answered: it waits;"),
         (KeyError("x"), ConductorUnreachable, "unexpected error"),
     ],
 )
