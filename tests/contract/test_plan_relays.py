@@ -313,6 +313,22 @@ def test_an_old_relay_is_forgotten_and_the_next_job_makes_another(site):
     assert site.join(0).relay != first.relay
 
 
+def test_attempts_do_not_prolong_the_life_of_a_relay_that_has_failed(site):
+    first = site.join(0)
+    site.relays.change(first.relay, lambda relay, _now: replace(relay, reason="two found different roots"))
+    watch = site.watch()
+
+    site.pass_s(6 * 60)
+    site.beat("cmp-1")
+    with pytest.raises(RelayRefused, match="its image failed in site north, and may be tried again later: two found"):
+        site.join(1)
+    site.pass_s(5 * 60)
+    watch()
+
+    site.beat("cmp-1")
+    assert site.join(1).relay != first.relay
+
+
 def test_a_relay_knows_how_fast_its_hosts_were_in_earlier_ones(site):
     first, second = chain(site, 2)
     for place, rate in ((first, 500), (second, 900), (second, 7)):

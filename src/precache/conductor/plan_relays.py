@@ -140,8 +140,7 @@ class PlanRelays:
             refused.clear()
             relay = self._without_silent(relay, now, interval_s)
             for member in members:
-                if len(relay.members) >= MOST_MEMBERS and relay.member(member.host) is None:
-                    reason = f"site {key.site} has more than {MOST_MEMBERS} hosts; divide it"
+                if reason := _why_not_joined(relay, member):
                     refused[member.host] = RelayRefused(member.host, reason)
                 else:
                     relay = joined(relay, member, now)
@@ -228,6 +227,15 @@ class PlanRelays:
         ]
         if hosts:
             self._sending.add(changed.after, hosts)
+
+
+def _why_not_joined(relay: Relay, member: RelayMember) -> str:
+    """Return why the host gets no place, in words; empty if it gets one."""
+    if relay.reason:  # a join would be a sign of life of this relay, which is to be forgotten soon
+        return f"its image failed in site {relay.key.site}, and may be tried again later: {relay.reason}"
+    if len(relay.members) >= MOST_MEMBERS and relay.member(member.host) is None:
+        return f"site {relay.key.site} has more than {MOST_MEMBERS} hosts; divide it"
+    return ""
 
 
 def _has_silent(relay: Relay, since: datetime) -> bool:
