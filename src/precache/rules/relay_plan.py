@@ -19,6 +19,10 @@ from precache.rules.relay_stragglers import note_pace, relieve, straggling, take
 from precache.rules.relay_tree import RelayTree
 
 _MISSED_REPORTS = 3
+
+_ABANDONED_AFTER = timedelta(minutes=10)
+"""Without a report of any host of a relay. Then no host works on the image any more, such as after a power cut."""
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -79,17 +83,19 @@ def overdue(relay: Relay, now: datetime, report_interval_s: float = 2.0) -> Rela
     """Return the relay without the hosts that are silent while others miss them.
 
     A host is silent after three of its intervals. It has left if another host has lost it, or if it waits itself. A
-    host that fetches from the image service has left also if others wait. As long as no host of the relay reports, none
-    has left: then it is the messages that do not arrive.
+    host that fetches from the image service has left also if others wait. If no host of the relay reports, it is
+    probably the messages that do not arrive: all have left only after ten minutes of that.
     """
     if all(not _is_silent(member, now, report_interval_s) for member in relay.members):
         return relay
     last = max(_last_sign(member) for member in relay.members)
-    if now - last > timedelta(seconds=_MISSED_REPORTS * report_interval_s):
+    patience = timedelta(seconds=_MISSED_REPORTS * report_interval_s)
+    is_abandoned = now - last > max(_ABANDONED_AFTER, patience)
+    if now - last > patience and not is_abandoned:
         return relay
     tree = RelayTree(relay, now)
     for member in relay.members:
-        if _is_silent(member, now, report_interval_s) and _is_missed(tree, member):
+        if _is_silent(member, now, report_interval_s) and (is_abandoned or _is_missed(tree, member)):
             tree.update(member.host, state=MemberState.LEFT)
     settle(tree)
     return tree.finish()

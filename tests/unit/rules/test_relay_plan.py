@@ -179,6 +179,14 @@ def test_a_silent_seeder_has_left_only_if_others_miss_it_and_messages_arrive():
     assert site.parents == f"a<{FETCH} b<a"
 
 
+def test_all_hosts_have_left_if_none_reports_for_ten_minutes():
+    site = Site("a b c").report("b", ReportKind.COMPLETE).after(600).look()
+    assert site.parents == f"a<{FETCH} b<complete c<b"
+
+    assert site.after(1).look().parents == "a<left b<complete c<left"
+    assert site.report("c").parents == f"a<left b<complete c<{FETCH}"
+
+
 def test_a_silent_host_has_left_if_another_has_lost_it():
     site = Site("a b c d").after(7).lose("c", "b").look()
     assert site.parents == f"a<{FETCH} b<left c<a d<c"
