@@ -62,9 +62,10 @@ class Seeding:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_finished and self._file is not None and self._done is not None:
-            self._file.make_void()
-            wait([self._done])
+        if not self._is_finished:
+            self.restarted()
+            if self._done is not None:
+                wait([self._done])
 
     def began(self, path: Path, size_bytes: int) -> None:
         before = self._done
@@ -82,8 +83,18 @@ class Seeding:
             self._file.advance(end)
 
     def restarted(self) -> None:
-        if self._file is not None:
-            self._file.make_void()
+        file, before = self._file, self._done
+        if file is None or before is None:
+            return
+        file.make_void()
+
+        def run() -> str:
+            wait([before])
+            if before.exception() is None and file.offered is not None:  # it was hashed to its end before
+                self._end(file.offered)
+            raise _Void
+
+        self._file, self._done = None, call_in_thread(run, name=f"seed-{self._relay[:8]}")
 
     def finish(self, check: Callable[[], None]) -> str:
         """Return the digest of the whole file, `tree-sha256:...`, when all its pieces are offered.
@@ -104,13 +115,17 @@ class Seeding:
         try:
             relay_file.set_size(file.size_bytes)
             self._offer(relay_file)
+            file.offered = relay_file
             return file.hash_into(_Batches(relay_file, self._trust, file.size_bytes, self._monotonic))
         except BaseException as error:
             if not file.is_void:
                 _log.warning("The pieces of %s cannot be offered to other hosts: %s", file.path, error)
-            self._withdraw(relay_file)
-            relay_file.close()
+            self._end(relay_file)
             raise
+
+    def _end(self, relay_file: RelayFile) -> None:
+        self._withdraw(relay_file)
+        relay_file.close()
 
 
 class _Void(Exception):
@@ -123,6 +138,7 @@ class _SeededFile:
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path, self.size_bytes = path, size_bytes
         self.is_void = False
+        self.offered: RelayFile | None = None
         self._end = 0
         self._changed = threading.Condition()
 

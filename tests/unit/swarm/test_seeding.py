@@ -18,6 +18,7 @@ from tests.swarm_files import RELAY
 from tests.swarm_hosts import SwarmHosts
 from tests.unit.fetch.throttled import DISK, KINDS, MIB, PATIENCE_S, ThrottledImages, make_image
 from tests.unit.fetch.world import World, record_of
+from tests.waiting import wait_until
 
 SWARM = SwarmHosts()
 SEEDER, HOST = SWARM.host("seeder"), SWARM.host("host")
@@ -138,6 +139,31 @@ def test_a_fetch_that_fails_is_withdrawn(tmp_path: Path, child: Child) -> None:
 
     assert len(child.withdrawn) == 1
     assert not any(thread.name.startswith("seed-") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize("is_fetched_again", [True, False])
+def test_a_file_that_was_hashed_to_its_end_is_withdrawn_too(tmp_path: Path, child: Child, is_fetched_again) -> None:
+    """A conversion can end before its download proves to be damaged."""
+    for name in ("damaged", "sound"):
+        (tmp_path / name).write_bytes(name.encode() * PIECE_BYTES)
+
+    with seeding(child) as seeded:
+        announce(seeded, tmp_path / "damaged")
+        wait_until(lambda: not any(thread.name.startswith("seed-") for thread in threading.enumerate()))
+        if is_fetched_again:
+            seeded.restarted()
+            announce(seeded, tmp_path / "sound")
+            assert seeded.finish(lambda: None) == content_digest(tmp_path / "sound")
+
+    (withdrawn,) = child.withdrawn
+    assert withdrawn.path == tmp_path / "damaged"
+    assert withdrawn.wait_for_news(Cursor(), 0).is_closed
+
+
+def announce(seeded: Seeding, path: Path) -> None:
+    size = path.stat().st_size
+    seeded.began(path, size)
+    seeded.is_final_up_to(size)
 
 
 def test_a_wait_for_the_end_can_be_ended(tmp_path: Path, child: Child) -> None:
