@@ -71,6 +71,7 @@ class RelayMember:
     slow_since: when it first reported that it lags behind its parent, in the present series of such reports; and
         slow_have_bytes, slow_offered_bytes: what it and its parent had then.
     root: the digest of the whole file that it found, as a seeder; empty before.
+    fault: what it found wrong with the image itself, when it had fetched it from the image service; empty before.
     version: of its assignment; grows with each change. assigned_at: when it last changed.
     waiting_since: since when it waits for a place, for the queue to the image service.
     """
@@ -96,6 +97,7 @@ class RelayMember:
     slow_have_bytes: int = 0
     slow_offered_bytes: int = 0
     root: str = ""
+    fault: str = ""
     version: int = 0
     assigned_at: datetime | None = None
     waiting_since: datetime | None = None
@@ -213,6 +215,8 @@ class RelayReport:
     parent: the host of which this speaks; with a SLOW, LOST_PARENT or WRONG_PIECE the one concerned.
     lost: with LOST_PARENT, all hosts that were tried without success.
     root: with COMPLETE of a seeder, the digest of the whole file. reason: in words, with LEFT and LOST_PARENT.
+    is_image_faulty: with LEFT, the reason is the image itself, which the host has fetched from the image service: every
+        other host would find the same.
     version: of the assignment that it follows.
     cell: of the host, as the receiver knows it; empty on the way.
     """
@@ -229,4 +233,5 @@ class RelayReport:
     lost: tuple[str, ...] = field(default=())
     root: str = ""
     reason: str = ""
+    is_image_faulty: bool = False
     cell: str = ""

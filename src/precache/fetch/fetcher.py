@@ -56,7 +56,7 @@ from precache.sandbox import Sandbox
 _log = logging.getLogger(__name__)
 
 _DAMAGED = (DigestMismatch, ImageTooLong)
-_MAY_BE_DAMAGED = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, SignatureRefused)
+ABOUT_THE_DATA = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, SignatureRefused)
 """Errors about the data. If a part of it was kept from an earlier fetch, that part may be damaged."""
 
 
@@ -228,7 +228,7 @@ class Fetcher:
         while True:
             try:
                 self._runner.run(attempt)
-            except _MAY_BE_DAMAGED as error:
+            except ABOUT_THE_DATA as error:
                 if attempt.kept_bytes and attempt.staging.kept:
                     # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
                     attempt.staging.kept.remove(attempt.staging.entry)

@@ -23,6 +23,11 @@ _MISSED_REPORTS = 3
 _ABANDONED_AFTER = timedelta(minutes=10)
 """Without a report of any host of a relay. Then no host works on the image any more, such as after a power cut."""
 
+_FAULTS_BELIEVED = 2
+"""The first one may be a host with a damaged memory or disk."""
+
+_FAULTY = "a fault of the image"
+
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -241,7 +246,20 @@ def _compare_roots(tree: RelayTree) -> None:
         tree.relay = replace(tree.relay, root=found[0].root)
 
 
+def _compare_faults(tree: RelayTree) -> None:
+    """End the relay if enough hosts have found a fault of the image: each further one would only load the uplink."""
+    found = [member for member in tree if member.fault]
+    if len(found) >= _FAULTS_BELIEVED:
+        hosts = " and ".join(member.host for member in found)
+        tree.relay = replace(
+            tree.relay, reason=tree.relay.reason or f"{hosts} fetched it, and found: {found[-1].fault}"
+        )
+
+
 def _left(tree: RelayTree, report: RelayReport) -> None:
+    if report.is_image_faulty and tree[report.host].is_origin:
+        tree.update(report.host, fault=report.reason or _FAULTY)
+        _compare_faults(tree)
     tree.update(report.host, state=MemberState.LEFT, waiting_since=None, slow_since=None)
     settle(tree)
 

@@ -75,12 +75,12 @@ class RelayReports:
         start_thread(self._run, name=f"relay reports of {self._host}")
 
     def send(self, kind: ReportKind, *, parent: str = "", lost: tuple[str, ...] = (), root: str = "",
-             reason: str = "") -> None:  # fmt: skip
+             reason: str = "", is_image_faulty: bool = False) -> None:  # fmt: skip
         """Send a report of this kind now, in place of one that was not sent yet; do not wait.
 
         It is repeated until a conductor has answered. parent: in place of that of the state, if not empty.
         """
-        given: dict[str, object] = {"lost": lost, "root": root, "reason": reason}
+        given: dict[str, object] = {"lost": lost, "root": root, "reason": reason, "is_image_faulty": is_image_faulty}
         if parent:
             given["parent"] = parent
         with self._changed:
@@ -92,12 +92,15 @@ class RelayReports:
         with self._changed:
             self._is_regular = False
 
-    def leave(self, reason: str) -> None:
-        """Report that the host leaves the relay, and why, and end the thread then; do not wait."""
+    def leave(self, reason: str, *, is_image_faulty: bool = False) -> None:
+        """Report that the host leaves the relay, and why, and end the thread then; do not wait.
+
+        is_image_faulty: as of RelayReport.
+        """
         with self._changed:
             self._due.clear()
             self._is_last = True
-        self.send(ReportKind.LEFT, reason=reason)
+        self.send(ReportKind.LEFT, reason=reason, is_image_faulty=is_image_faulty)
 
     def stop(self) -> None:
         """End the thread without a further report; do not wait."""

@@ -10,6 +10,7 @@ from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
 from precache.core.relays import Assignment, Source
 from precache.core.stopping import StopReason
 from precache.fetch.attempt import POLL_SECONDS
+from precache.fetch.fetcher import ABOUT_THE_DATA
 from precache.imagecache.staging import Fetched
 from precache.swarm.from_hosts import FromHosts
 from precache.swarm.from_image_service import FromImageService, Reassigned
@@ -40,7 +41,9 @@ class RelayTransfer:
         except BaseException as error:
             self._from_hosts.end()
             work.host.server.withdraw(work.relay)
-            work.reports.leave(str(error) or type(error).__name__)
+            # What comes from hosts is what a seeder has verified: another error of this kind is of this host.
+            is_faulty = isinstance(error, ABOUT_THE_DATA) and work.assignment.latest.source is Source.IMAGE_SERVICE
+            work.reports.leave(str(error) or type(error).__name__, is_image_faulty=is_faulty)
             have_bytes = work.pieces.file.have_bytes if work.pieces.file else 0
             self._close(error)
             if isinstance(error, OSError):

@@ -250,6 +250,24 @@ def test_roots_that_differ_fail_the_relay_and_name_both_hosts():
     assert site.version("c") > 1
 
 
+def test_a_fault_of_the_image_that_two_hosts_found_ends_the_relay_for_all():
+    site = Site("a b c d").report("a", ReportKind.LEFT, reason="it is damaged", is_image_faulty=True)
+    assert (site.relay.reason, site.parents) == ("", f"a<left b<{FETCH} c<b d<c")
+
+    site.report("b", ReportKind.LEFT, reason="it is damaged", is_image_faulty=True)
+
+    assert site.relay.reason == "a and b fetched it, and found: it is damaged"
+    assert assignment(site.relay, "d").failed == site.relay.reason
+    assert FETCH not in site.parents
+
+
+def test_only_a_host_that_has_fetched_the_image_can_find_it_faulty():
+    site = Site("a b c")
+    for name in ("b", "c"):
+        site.report(name, ReportKind.LEFT, reason="it is damaged", is_image_faulty=True)
+    assert site.relay.reason == ""
+
+
 # --- stragglers
 
 

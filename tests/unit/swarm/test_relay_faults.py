@@ -18,7 +18,7 @@ from precache.imagecache.space.disk_usage import DiskSize
 from precache.imagecache.space.space_ledger import SpaceLedger
 from precache.swarm.host_trust import HostTrust
 from precache.swarm.relay_file import RelayFile
-from tests.relay_hosts import HOLE_BYTES, Site, some_content
+from tests.relay_hosts import EVERYTHING, HOLE_BYTES, Site, some_content
 from tests.swarm_hosts import CELL, SITE
 from tests.unit.fetch.world import IMAGE, record_of
 from tests.waiting import wait_until
@@ -227,6 +227,20 @@ def test_a_damaged_download_that_was_passed_on_is_replaced_on_every_host(tmp_pat
         assert site.images.sent_bytes == 2 * SIZE
         assert not any(report.kind is ReportKind.WRONG_PIECE for report in site.planner.reports)
         assert hosts[2].fetched.bytes_from.hosts <= SIZE - HOLE_BYTES + (1 << 20)
+
+
+def test_a_damaged_image_is_fetched_by_two_hosts_and_no_more(tmp_path):
+    with Site(tmp_path, record_of(DATA), DATA, faults=ImageFaults(damaged_reads=100)) as site:
+        _, futures = site.begin_chain("one", "two", "three", "four")
+        site.images.until = EVERYTHING
+
+        errors = [future.exception(30) for future in futures]
+
+        assert sorted(type(error).__name__ for error in errors) == [
+            "DigestMismatch", "DigestMismatch", "RelayFailed", "RelayFailed",
+        ]  # fmt: skip
+        assert all("fetched it, and found: " in str(error) for error in errors if isinstance(error, RelayFailed))
+        assert site.images.sent_bytes <= 2 * 2 * SIZE
 
 
 @pytest.mark.parametrize("name", ["one", "three"])

@@ -81,6 +81,7 @@ def relay_report_message(report: RelayReport) -> dict[str, Any]:
         "lost": list(report.lost[:MOST_HOSTS]),
         "root": report.root,
         "reason": report.reason,
+        "is_image_faulty": report.is_image_faulty,
     }
     return {
         "relay": report.relay,
@@ -106,6 +107,7 @@ def read_relay_report(message: Mapping[str, Any], cell: str) -> RelayReport:
         lost=_names(message, "lost"),
         root=_matching(message, "root", _ROOT),
         reason=read_reason(message),
+        is_image_faulty=message.get("is_image_faulty") is True,
         cell=cell,
     )
 
