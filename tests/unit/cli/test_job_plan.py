@@ -122,7 +122,7 @@ def test_a_table_for_a_thousand_hosts_is_short(run: Run) -> None:
     ):
         assert text in ran.out
     assert "unsupported" not in ran.out
-    [oslo] = [line for line in lines if "oslo" in line]
+    [oslo] = [line for line in lines if line.startswith("| cell1")][1:]
     assert [word.strip() for word in oslo.strip("| ").split("|")][:5] == ["cell1", "oslo", "500", "206", "285"]
     assert "| swarm " in run(*CREATE, "--max-width", "200").out
 
@@ -151,6 +151,20 @@ def test_a_single_group_has_no_table_of_its_own(run: Run, service: StubService) 
 
     assert "lacking_space | bytes_to_move" not in run(*CREATE).out
     assert "paris" in run(*CREATE, "-c", "groups").out
+
+
+def test_each_choice_of_a_transfer_says_why_and_for_which_sites(run: Run, service: StubService) -> None:
+    small = group("cell2", "", transfer="direct", transfer_reason="2 hosts can pass images on")
+    groups = [*(group("cell1", f"site{number}") for number in range(6)), small, group("cell3", "lab", transfer=None)]
+    service.replies["POST", "/v1/jobs"] = Reply(200, {"plan": PLAN | {"groups": groups}})
+
+    shown = run(*CREATE, "--max-width", "200").out
+
+    assert "| swarm in site0, site1, site2, site3, site4, 1 more: the job says so " in shown
+    assert "| direct in cell2: 2 hosts can pass images on " in shown
+    assert "lab:" not in shown
+    service.replies["POST", "/v1/jobs"] = Reply(200, {"plan": PLAN | {"groups": groups[:1]}})
+    assert "swarm in site0: the job says so" in run(*CREATE).out
 
 
 def test_columns_can_be_chosen(run: Run) -> None:

@@ -65,6 +65,24 @@ class MeetsDeadline(FormattableColumn[bool | None]):
         return {True: "can be met", False: "cannot be met"}.get(self._value, "") if self._value is not None else ""
 
 
+class ChosenTransfers(FormattableColumn[Sequence[Mapping[str, Any]]]):
+    """From where the hosts of each site would get the images, and why; in a table a line for each such choice."""
+
+    def human_readable(self) -> str:
+        sites: dict[tuple[str, str], list[str]] = {}
+        for group in self._value:
+            if group.get("transfer"):
+                choice = group["transfer"], group.get("transfer_reason") or ""
+                sites.setdefault(choice, []).append(str(group.get("site") or group.get("cell")))
+        return "\n".join(_transfer_line(transfer, reason, names) for (transfer, reason), names in sites.items())
+
+
+def _transfer_line(transfer: str, reason: str, sites: Sequence[str]) -> str:
+    more = len(sites) - _MOST_NAMED
+    named = ", ".join([*sites[:_MOST_NAMED], *([f"{more} more"] if more > 0 else [])])
+    return on_one_line(f"{transfer} in {named}" + (f": {reason}" if reason else ""))
+
+
 class NotedHosts(FormattableColumn[Mapping[str, Any]]):
     """Some hosts; in a table the first of them, with what is known of each, and the number of the others."""
 
@@ -157,20 +175,25 @@ def plan_cells(plan: JsonObject) -> dict[str, Any]:
     return cells(PLAN_FIELDS, plan | counts | times | notes)
 
 
-def without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the cells that say something, for a table."""
+def table_cells(values: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the cells that say something, for a table; the choices of its groups are among them."""
     is_caching = values.get("operation") in (None, Operation.CACHE)
     left_out = _OF_OTHER_OPERATIONS if is_caching else _OF_CACHING
+    shown: dict[str, Any] = {}
+    for name, value in values.items():
+        if name == "estimate":
+            shown["transfer"] = ChosenTransfers(groups)
+        shown[name] = value
     return {
         name: value
-        for name, value in values.items()
+        for name, value in shown.items()
         if name not in left_out and (not isinstance(value, _MAY_BE_EMPTY) or value.human_readable())
     }
 
 
 _OF_CACHING = ("bytes_to_move", "image_service_bytes")
 _OF_OTHER_OPERATIONS = ("operation", "held_bytes")
-_MAY_BE_EMPTY = (NotedHosts, MeetsDeadline, Bytes)
+_MAY_BE_EMPTY = (NotedHosts, MeetsDeadline, Bytes, ChosenTransfers)
 
 
 def write_groups(groups: Sequence[Mapping[str, Any]], stdout: TextIO, parsed_args: argparse.Namespace) -> None:

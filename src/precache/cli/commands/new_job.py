@@ -10,7 +10,7 @@ from precache.cli.client import JsonObject
 from precache.cli.command import Columns
 from precache.cli.commands.cache_image import RequestCommand
 from precache.cli.commands.job_options import add_job_options, duration_s, job_options
-from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, without_empty, write_groups
+from precache.cli.commands.job_plan import PLAN_FIELDS, plan_cells, table_cells, write_groups
 from precache.cli.errors import UsageError
 from precache.core.errors import InvalidOption
 from precache.core.idempotency import KEY_RULE, is_idempotency_key
@@ -156,7 +156,7 @@ class NewJobCommand(RequestCommand):
             return super().produce_output(parsed_args, column_names, list(values.values()))
         asked, groups = self.asked_columns(parsed_args), values.pop("groups")
         if asked != ["groups"]:
-            shown = values if asked else without_empty(values)
+            shown = values if asked else table_cells(values, groups or [])
             super().produce_output(parsed_args, list(shown), list(shown.values()))
         # The numbers of a single group are those of the plan.
         if "groups" in asked or (not asked and len(groups or []) > 1):
