@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -105,6 +107,8 @@ OPTIONS = [
 
 _MODES = ("auto", "direct", "swarm")
 
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class SwarmSettings:
@@ -134,6 +138,16 @@ def _parse(values: Any) -> SwarmSettings:
             raise InvalidConfiguration(f"[swarm] site_transfer has {site}:{mode}; use auto, direct or swarm")
     for site in values.site_parents:
         _check_tree(site, values.site_parents)
+    if not _is_ip_address(values.listen_address):
+        raise InvalidConfiguration(
+            f"[swarm] listen_address = {values.listen_address!r} is not an IP address; give one of this host, or "
+            "0.0.0.0 or :: for all"
+        )
+    if values.address and not _is_ip_address(values.address) and not _HOST_NAME.fullmatch(values.address):
+        raise InvalidConfiguration(
+            f"[swarm] address = {values.address!r} is neither an IP address nor the name of a host; give it without a "
+            "scheme and without a port, such as 192.0.2.7"
+        )
     return settings_of(SwarmSettings, values, ports=_ports(values.ports))
 
 
@@ -145,10 +159,18 @@ def _check_tree(site: str, parents: dict[str, str]) -> None:
         seen.append(parent)
 
 
-def _ports(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
+def _is_ip_address(text: str) -> bool:
     try:
-        ports = int(first), int(last or first)
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    try:
+        ports = int(first), int(last if dash else first)
     except ValueError:
         ports = 0, 0
     if not 1 <= ports[0] <= ports[1] <= 65_535:
