@@ -14,6 +14,9 @@ from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.core.orders import MOST_BYTES_PER_S
 
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104  other hosts of the site connect to it, with certificates
+_PORTS = "8785-8794"
+
 OPTIONS = [
     cfg.StrOpt(
         "transfer",
@@ -60,7 +63,7 @@ OPTIONS = [
     ),
     cfg.StrOpt(
         "listen_address",
-        default="0.0.0.0",  # noqa: S104  other hosts of the site connect to it, with certificates
+        default=_ANY_ADDRESS,
         help="IP address on which a host serves pieces to other hosts.",
     ),
     cfg.StrOpt(
@@ -71,7 +74,7 @@ OPTIONS = [
     ),
     cfg.StrOpt(
         "ports",
-        default="8785-8794",
+        default=_PORTS,
         help="The port on which a host serves pieces, or a range of which it takes the first free one.",
     ),
     cfg.IntOpt("max_connections", default=8, min=1, help="Most hosts that this host serves at the same time."),
@@ -130,6 +133,12 @@ class SwarmSettings:
     serve_s: timedelta
     nice: int
     io_class: str
+
+    @property
+    def changed_place(self) -> list[str]:
+        """Return which options of where a host serves pieces do not have their defaults."""
+        defaults = {"listen_address": _ANY_ADDRESS, "address": "", "ports": _ports(_PORTS)}
+        return [option for option, default in defaults.items() if getattr(self, option) != default]
 
 
 def _parse(values: Any) -> SwarmSettings:

@@ -205,6 +205,12 @@ class EmbeddedProcess:
     def _start_computes(
         self, database: Database, gateway: InProcessComputes, images: Failover, planner: SwarmPlanner
     ) -> None:
+        if unused := self._config.swarm.changed_place:
+            _log.warning(
+                "[swarm] %s: not used by `precache serve all`, because its hosts pass images on within this machine, "
+                "each at a free port of 127.0.0.1",
+                ", ".join(unused),
+            )
         # All hosts are on this machine, each on a port of its own.
         swarm = replace(self._config.swarm, listen_address="127.0.0.1", address="127.0.0.1", ports=(0, 0))
         config = replace(self._config, swarm=swarm)

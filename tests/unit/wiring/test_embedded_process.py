@@ -36,6 +36,19 @@ def test_what_images_of_files_cannot_have_is_no_condition(tmp_path, option):
         EmbeddedProcess(config=load_config([file]), embedding=embedding)
 
 
+def test_options_of_swarms_that_it_does_not_use_are_named(tmp_path, caplog):
+    file = tmp_path / "precache.conf"
+    file.write_text("[swarm]\nports = 28785-28799\nlisten_address = ::1\nserve_s = 20\n")
+    embedding = EmbeddedOptions(StateDir(tmp_path / "state"), ListenAddress("127.0.0.1", 0), (), tmp_path)
+    running = EmbeddedProcess(config=load_config([file]), embedding=embedding)
+
+    running.start()
+    running.stop()
+
+    [told] = [record.getMessage() for record in caplog.records if "not used by" in record.getMessage()]
+    assert told.startswith("[swarm] listen_address, ports: not used by `precache serve all`")
+
+
 def test_a_driver_that_is_not_installed_is_named_and_nothing_keeps_running(tmp_path):
     refused = service(tmp_path, driver="hyperdrive")
 
