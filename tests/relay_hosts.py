@@ -13,7 +13,7 @@ from precache.adapters.clock_system import SystemClock
 from precache.adapters.images_memory import NO_FAULTS, ImageFaults, MemoryImages
 from precache.core.bytes_from import BytesFrom
 from precache.core.cache_entries import entry_name
-from precache.core.errors import Stopped
+from precache.core.errors import ImageServiceUnavailable, Stopped
 from precache.core.images import Image, ImageId
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.relays import PIECE_BYTES
@@ -44,11 +44,14 @@ class GatedImages(MemoryImages):
     def __init__(self, image: Image, data: bytes, faults: ImageFaults = NO_FAULTS, others=()) -> None:
         super().__init__(images={image.id: (image, data), **dict(others)}, faults={image.id: faults})
         self.until = EVERYTHING
+        self.is_down = False
         self.sent_bytes = 0
         self.streams = 0
 
     def open(self, image, offset_bytes=0, *, stop=None):
         self.streams += 1
+        if self.is_down:
+            raise ImageServiceUnavailable("glance", "the test has stopped it")
         return _GatedStream(self, super().open(image, offset_bytes, stop=stop), stop, offset_bytes)
 
 

@@ -198,6 +198,12 @@ class HostPieces:
         if self._staging.kept is not None:
             self._staging.kept.keep_pieces(self._image.id, self._form, path, size_bytes)
 
+    def keep_again(self) -> None:
+        """Keep the file after a fetch from the image service, if that has left nothing of the image that is kept."""
+        size = self.file.size_bytes if self.file is not None else None
+        if size and self.allocated_bytes and self._staging.kept and not self._staging.kept.bytes_of(self._image.id):
+            self.keep(self.path, size)
+
     def end_promise(self) -> None:
         """Take the promise back: the host fetches the image itself, and needs the space for that."""
         self._promised.close()

@@ -86,6 +86,7 @@ class RelayTransfer:
         """Close the file; what is in it stays on the host if the next attempt can use it."""
         is_stop = isinstance(error, Stopped) and (error.keeps_data or error.reason in _KEEPING)
         if is_stop or (isinstance(error, Unavailable) and not isinstance(error, NotEnoughSpace)):
+            self._work.pieces.keep_again()
             self._work.pieces.close()
         else:
             self._work.pieces.discard()

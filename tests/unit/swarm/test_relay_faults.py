@@ -11,7 +11,7 @@ import time
 import pytest
 
 from precache.adapters.images_memory import ImageFaults
-from precache.core.errors import NotEnoughSpace, RelayFailed, RelayRefused, Stopped
+from precache.core.errors import NotEnoughSpace, RelayFailed, RelayRefused, Stopped, Unavailable
 from precache.core.relays import ReportKind
 from precache.core.stopping import StopReason
 from precache.imagecache.space.disk_usage import DiskSize
@@ -144,6 +144,23 @@ def test_what_a_stopped_host_had_is_kept_unless_the_task_was_cancelled(site, rea
     site.finish(*futures[:2], again)
     assert three.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES - (had - (1 << 20) if kept else 0)
     assert three.left() == ["", "precache"]
+
+
+def test_pieces_from_other_hosts_stay_if_the_image_service_then_fails(site):
+    (one, two), futures = site.begin_chain("one", "two")
+    had = two.done_bytes
+    site.images.is_down = True
+    one.server.stop()
+    one.stop_task(StopReason.SHUTDOWN, keeps_data=False)
+
+    with pytest.raises(Unavailable):
+        futures[1].result(30)
+
+    assert two.left() == ["data", "record"]
+    site.images.is_down = False
+    site.finish(site.host("three").cache_image(IMAGE))
+    site.finish(two.cache_image(IMAGE))
+    assert two.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES - had + (1 << 20)
 
 
 def test_a_relay_that_has_failed_ends_every_host_and_nothing_is_published(site):
