@@ -65,6 +65,7 @@ class RelayMember:
     rate_bytes_per_s: at which it last received; 0 while unknown. uplink_bytes_per_s: the best rate at which it fetched
         from the image service; 0 while unknown. link_bytes_per_s: the best rate at which it received from other hosts
         in earlier relays; 0 while unknown.
+    best_bytes_per_s: the best rate at which it fetched in this relay, over some seconds; 0 while unknown.
     lost: hosts with which it had no success, the last one at the end; they do not become its parent again until they
         have joined again. wrong: hosts that sent it a piece that does not agree with its hash. slow_with: hosts from
         which it received slower than they did.
@@ -90,6 +91,7 @@ class RelayMember:
     rate_bytes_per_s: int = 0
     uplink_bytes_per_s: int = 0
     link_bytes_per_s: int = 0
+    best_bytes_per_s: int = 0
     lost: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     slow_with: tuple[str, ...] = ()

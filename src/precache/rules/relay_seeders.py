@@ -37,8 +37,9 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     if since is None:
         return
     rate = int((report.have_bytes - member.slow_have_bytes) / (tree.now - since).total_seconds())
-    best = max(member.uplink_bytes_per_s, rate)
-    tree.update(member.host, uplink_bytes_per_s=best)
+    # Not the rate of earlier relays: now the seeders of other sites may share the image service with this one.
+    best = max(member.best_bytes_per_s, rate)
+    tree.update(member.host, best_bytes_per_s=best)
     size, left = tree.relay.size_bytes, tree.relay.size_bytes - report.have_bytes
     if rate < _COLLAPSED * best and left * best > _WORTH * size * max(rate, 1):
         _replace(tree, member.host, rate)

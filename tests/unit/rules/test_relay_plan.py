@@ -341,6 +341,11 @@ def test_a_seeder_that_has_become_far_slower_is_replaced_once():
     assert seed(Site("a b c", size_bytes=1000 * MIB), 400, 596, 1).parents == f"a<{FETCH} b<a c<b"
 
 
+def test_a_seeder_that_was_faster_in_earlier_relays_is_not_replaced():
+    site = Site(size_bytes=1000 * MIB).join("a", uplink_bytes_per_s=1000 * MIB).join("b")
+    assert seed(site, 10, 10, 10, 10).parents == f"a<{FETCH} b<a"
+
+
 def test_a_regular_report_changes_nothing_but_the_numbers_of_its_host():
     site = Site("a b c", size_bytes=1000 * MIB)
     before = site.relay
