@@ -222,10 +222,18 @@ class KeptDownloads:
         return "it was not resumed in time" if record.kept_time + most <= self._clock.now() else ""
 
     def _remove_most(self) -> None:
-        """Remove the oldest until the rest is within the limits."""
-        kept = [(record.kept_time, entry, record.received_bytes) for entry, record in self._files.records() if record]
+        """Remove the oldest until the rest is within the limits, those first that no job wants.
+
+        Pieces that arrive at this moment are such, and stay because they are in use: they take no room from downloads
+        that jobs have paused.
+        """
+        kept = [
+            (bool(record.jobs), record.kept_time, entry, record.received_bytes)
+            for entry, record in self._files.records()
+            if record
+        ]
         count, total = 0, 0
-        for _, entry, received_bytes in sorted(kept, reverse=True):
+        for _, _, entry, received_bytes in sorted(kept, reverse=True):
             count, total = count + 1, total + received_bytes
             if count > self._limits.images or total > self._limits.total_bytes:
                 self._remove_if_free(entry, "there is more than [image_cache] paused_images or paused_bytes")

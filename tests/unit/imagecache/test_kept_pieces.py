@@ -123,3 +123,18 @@ def test_a_release_that_does_not_know_pieces_removes_them_in_place_of_their_use(
 
     assert world.kept.take(image(size_bytes=SIZE), world.cache.directory / "x") == 0
     assert world.left() == []
+
+
+def test_pieces_that_arrive_take_no_room_from_a_download_that_a_job_has_paused(tmp_path):
+    world = World(tmp_path, images=1)
+    world.keep(image(2))
+    world.clock.advance(timedelta(minutes=1))
+    with world.cache.locks.hold(entry_of(world), lambda: None):
+        begin(world)
+        world.kept.clean()
+    assert world.kept.bytes_of(image(2).id)
+
+    world.kept.clean()  # by now they have been received, or their host waits for another attempt
+
+    assert not world.kept.bytes_of(image().id)
+    assert world.kept.bytes_of(image(2).id)
