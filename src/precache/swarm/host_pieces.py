@@ -255,7 +255,7 @@ class HostPieces:
 
 
 def _note_content(file: RelayFile, path: Path, check: Callable[[], None]) -> None:
-    """Tell the file which pieces it has. Holes are pieces that it lacks. check: called some ten times a second."""
+    """Add to the file the digests of its pieces. Holes are pieces that it lacks. check: called ten times a second."""
     index, check_at_s = 0, 0.0
 
     def watch(_hashed_bytes: int, _read_bytes: int) -> None:

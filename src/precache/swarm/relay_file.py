@@ -34,8 +34,8 @@ from precache.swarm.wire import (
 _NO_PREFIX, _NO_DIGEST = bytes(PREFIX_BYTES), bytes(DIGEST_BYTES)
 
 
-def _go_on() -> None:
-    """Need nothing before pieces are written."""
+def _do_nothing() -> None:
+    """Let pieces be written without a check before."""
 
 
 class RelayFile:
@@ -66,7 +66,7 @@ class RelayFile:
         self._local = bytearray()
         """Digests of pieces that are in the file while their hashes are unknown; zeros for none."""
         self._base: Base | None = None
-        self._before_pieces: Callable[[], None] = _go_on
+        self._before_pieces: Callable[[], None] = _do_nothing
         self.local_bytes = 0
         """How much was in the file already, and agreed with its hashes."""
         self._root_text = ""
@@ -168,7 +168,7 @@ class RelayFile:
             self._changed.notify_all()
         self._take_from_base(range(batch.first, batch.end) if batch.signer else range(len(self._have)))
 
-    def use_base(self, base: Base, before_pieces: Callable[[], None] = _go_on) -> None:
+    def use_base(self, base: Base, before_pieces: Callable[[], None] = _do_nothing) -> None:
         """Copy the pieces of this older image that agree with their hashes, as soon as these are known.
 
         Only the writer calls this; readers do not wait for it. base: hashed; the caller closes it. A piece of it that
@@ -323,7 +323,7 @@ class RelayFile:
                 self._learn(batch, range(start, start + count))
 
     def _learn(self, batch: HashBatch, new: Iterable[int]) -> None:
-        """Tell the readers of the batch, and see which pieces are there. new: those whose hashes were not known."""
+        """Add the batch to the news, and note which of its pieces are there. new: those whose hashes were not known."""
         self._news.add_batch(batch)
         zeros = []
         for index in new:

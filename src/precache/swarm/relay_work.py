@@ -107,7 +107,7 @@ class RelayWork:
         self.note_progress(Phase.WAITING, have_bytes, size_bytes)
 
     def note_progress(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
-        """Tell the watcher of the task how far this host is, and from where that came. Raises what it raises."""
+        """Report to the watcher of the task how far this host is, and from where that came. Raises what it raises."""
         self.note_sources()
         self.watch(phase, bytes_done, bytes_total)
 

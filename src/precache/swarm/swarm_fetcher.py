@@ -171,9 +171,10 @@ class SwarmFetcher:
                 )
             again_at = host.monotonic() + _JOIN_AGAIN_S * (0.5 + host.share())
             while host.monotonic() < again_at:
-                self._rest(watch)
+                self._wait_briefly(watch)
 
-    def _rest(self, watch: Watcher) -> None:
+    def _wait_briefly(self, watch: Watcher) -> None:
+        """Wait some tenth of a second. Raises what the watcher raises."""
         watch(Phase.WAITING, 0, 0)
         self._host.nap(POLL_SECONDS)
 
