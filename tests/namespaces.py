@@ -24,6 +24,8 @@ from typing import TypeVar
 from tests.lab.network import BRIDGE, Machine, why_no_namespaces
 
 STRICT_BURST_BYTES = 16_000
+STRICT_PACKET_BYTES = 14_000
+LARGEST_PACKET_BYTES = 65_536
 QUEUE_MS = 20
 """How long a packet may wait in a link before it is dropped."""
 
@@ -42,10 +44,12 @@ class ShapedNetwork:
     hosts: by name. Rates are of the link, in bits per second; headers are included, so that 4.5 % are lost to them.
     """
 
-    def __init__(self, bridge: Machine, origin: Machine, hosts: Sequence[Machine], burst_bytes: int) -> None:
+    def __init__(
+        self, bridge: Machine, origin: Machine, hosts: Sequence[Machine], burst_bytes: int, packet_bytes: int
+    ) -> None:
         self._bridge, self.origin = bridge, origin
         self.hosts = {host.name: host for host in hosts}
-        self.burst_bytes = burst_bytes
+        self.burst_bytes, self._packet_bytes = burst_bytes, packet_bytes
         self._ports = {machine.name: f"port{number}" for number, machine in enumerate((origin, *hosts))}
 
     def set_rate(self, machine: Machine, bits_per_s: int) -> None:
@@ -88,15 +92,10 @@ class ShapedNetwork:
             is_over.set()
             thread.join()
 
-    @property
-    def packet_bytes(self) -> int:
-        """Return the size of the largest packets: such that the kernel need not cut them, which costs much time."""
-        return min(self.burst_bytes - 2_000, 65_536)
-
     def _set_address(self, machine: Machine) -> None:
         lines = (
             f"address add {machine.address}/24 dev eth0",
-            f"link set dev eth0 gso_max_size {self.packet_bytes}",
+            f"link set dev eth0 gso_max_size {self._packet_bytes}",
             "link set eth0 up",
         )
         _run([*machine.inside, "ip", "-batch", "-"], "\n".join(lines))
@@ -110,7 +109,7 @@ class ShapedNetwork:
         for machine in (self.origin, *self.hosts.values()):
             port = self._ports[machine.name]
             lines.append(f"link add {port} type veth peer name eth0 netns {machine.pid}")
-            lines.append(f"link set dev {port} gso_max_size {self.packet_bytes}")
+            lines.append(f"link set dev {port} gso_max_size {self._packet_bytes}")
             lines.append(f"link set {port} master {BRIDGE} up")
         _run([*self._bridge.inside, "ip", "-batch", "-"], "\n".join(lines))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -138,11 +137,19 @@ def call_inside(machine: Machine, function: Callable[[], T]) -> T:
 
 @contextmanager
 def shaped_network(
-    folder: Path, *, hosts: int, bits_per_s: int, origin_bits_per_s: int, burst_bytes: int = STRICT_BURST_BYTES
+    folder: Path,
+    *,
+    hosts: int,
+    bits_per_s: int,
+    origin_bits_per_s: int,
+    burst_bytes: int = STRICT_BURST_BYTES,
+    packet_bytes: int = STRICT_PACKET_BYTES,
 ) -> Iterator[ShapedNetwork]:
     """Make a network of hosts `host-1` and so on, and remove it at the end, whatever has happened.
 
-    folder: for the output of the processes that hold the namespaces.
+    folder: for the output of the processes that hold the namespaces. packet_bytes: the size of the largest packets. The
+    kernel cuts those that are larger than the bucket into frames, which costs half of the processor time; but where
+    many connections share a link, a queue with few large packets starves some of them.
     """
     assert 0 < hosts <= MOST_HOSTS
     named = [("bridge", "10.77.0.1"), ("origin", ORIGIN_ADDRESS)]
@@ -157,7 +164,7 @@ def shaped_network(
             list(pool.map(make, named))
         found = {machine.name: machine for machine in machines}
         bridge, origin, *others = (found[name] for name, _ in named)
-        network = ShapedNetwork(bridge, origin, others, burst_bytes)
+        network = ShapedNetwork(bridge, origin, others, burst_bytes, packet_bytes)
         network.connect()
         network.set_rates(bits_per_s, origin_bits_per_s)
         yield network

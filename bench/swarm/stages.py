@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,13 @@ from bench.swarm.sites import Size
 from bench.swarm.torrents import measure_torrent
 from tests.lab.swarm.host import HostResult
 from tests.lab.swarm.site import Forks, Site, results_of, site
-from tests.namespaces import ShapedNetwork, shaped_network
+from tests.namespaces import (
+    LARGEST_PACKET_BYTES,
+    STRICT_BURST_BYTES,
+    STRICT_PACKET_BYTES,
+    ShapedNetwork,
+    shaped_network,
+)
 
 PATIENCE = 6
 """How many times the least possible time a run may take."""
@@ -44,24 +50,35 @@ class Bench:
         make_image(self._images, "whole", self._size.image_mib)
         make_image(self._images, "direct", self._size.direct_mib)
         self._changed_bytes = make_versions(self._images, self._size.image_mib)
+        is_strict = self._size.burst_bytes == STRICT_BURST_BYTES
+        network = self._shaped(STRICT_PACKET_BYTES if is_strict else LARGEST_PACKET_BYTES)
+        self.network: ShapedNetwork = self._stack.enter_context(network)
+        return self
+
+    def _shaped(self, packet_bytes: int) -> AbstractContextManager[ShapedNetwork]:
         rate = self._size.bits_per_s
-        network = shaped_network(
+        return shaped_network(
             self._folder,
             hosts=self._hosts,
             bits_per_s=rate,
             origin_bits_per_s=rate,
             burst_bytes=self._size.burst_bytes,
+            packet_bytes=packet_bytes,
         )
-        self.network: ShapedNetwork = self._stack.enter_context(network)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def direct(self) -> Measured:
-        """Let each host fetch a small image from the image service by itself."""
+        """Let each host fetch a small image from the image service by itself.
+
+        The connections share the link of the image service, so that its queue must hold packets of all.
+        """
         image = "direct.qcow2"
-        with self._running(has_conductor=False) as (running, hosts):
+        with (
+            self._shaped(LARGEST_PACKET_BYTES) as network,
+            self._running(network, has_conductor=False) as (running, hosts),
+        ):
             return self._timed(running, hosts, image, patience=2 * len(hosts))
 
     def torrent(self, *, chain: bool) -> Measured | None:
@@ -208,11 +225,14 @@ class Bench:
         )
 
     @contextmanager
-    def _running(self, *, has_conductor: bool = True) -> Iterator[tuple[Site, list[str]]]:
+    def _running(
+        self, network: ShapedNetwork | None = None, *, has_conductor: bool = True
+    ) -> Iterator[tuple[Site, list[str]]]:
         """Run the image service, a conductor, and all hosts with empty caches."""
-        hosts = list(self.network.hosts)
+        network = network or self.network
+        hosts = list(network.hosts)
         folder = self._new_folder()
-        with site(self.network, folder, self._images, self._forks) as running:
+        with site(network, folder, self._images, self._forks) as running:
             if has_conductor:
                 running.start_conductor()
             running.start(*hosts)
