@@ -27,14 +27,15 @@ def test_the_file_has_32_bytes_for_each_piece(tmp_path):
     assert (tmp_path / "pieces").read_bytes() == b"".join(hashlib.sha256(piece).digest() for piece in pieces)
 
 
-@pytest.mark.parametrize(("image", "why"), [("missing", "missing"), ("directory", "not a file")])
+@pytest.mark.parametrize(("image", "why"), [("missing", "No such file or directory"), ("directory", "not a file")])
 def test_without_an_image_nothing_is_left(tmp_path, image, why):
     (tmp_path / "directory").mkdir()
 
     code, told = run(tmp_path / image, tmp_path / "pieces")
 
     assert code != 0
-    assert image in told
+    assert f"{tmp_path / image}: " in told
+    assert why in told
     assert not (tmp_path / "pieces").exists()
 
 

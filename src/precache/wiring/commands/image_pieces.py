@@ -10,7 +10,6 @@ from typing import Any, cast
 from precache.cli.command import Command
 from precache.cli.errors import UsageError
 from precache.core.relays import PIECE_BYTES
-from precache.imagecache.os_errors import explain
 from precache.imagecache.verification.content_digest import ContentHash
 from precache.wiring.commands.options import given_path
 
@@ -53,4 +52,4 @@ def _write_digests(image: Path, digests: Path) -> int:
                 undo.pop_all()
                 return out.tell()
         except OSError as error:
-            raise UsageError(explain(error)) from error
+            raise UsageError(f"{error.filename or image}: {error.strerror or error}") from error
