@@ -55,6 +55,16 @@ def test_a_key_is_renewed_without_an_interruption(run):
     assert states(run) == ["signs", "will sign"]
 
 
+def test_without_a_database_the_embedded_service_is_mentioned(tmp_path):
+    config, stderr = tmp_path / "empty.conf", io.StringIO()
+    config.write_text("[DEFAULT]\n")
+    app = PrecacheApp(environ={}, stdout=io.StringIO(), stderr=stderr)
+
+    code = app.run(["swarm", "authority", "show", "--config-file", str(config)])
+
+    assert (code, "`precache serve all` stores no key" in stderr.getvalue()) == (2, True)
+
+
 def test_a_key_that_is_replaced_at_once_is_the_only_one(run, database):
     SqlAuthorityKeys(database=database, keys=[OLD_KEY]).add_first(AuthorityKey.create(now=datetime.now(UTC)))
 

@@ -12,6 +12,7 @@ from precache.adapters.swarm_authority import AuthorityKey, SqlAuthorityKeys, ad
 from precache.cli.columns import Timestamp
 from precache.cli.command import Columns, Command, ListCommand
 from precache.config.load import Config, load_config
+from precache.core.errors import InvalidConfiguration
 from precache.wiring.commands.options import add_config_file
 from precache.wiring.databases import current_database
 
@@ -19,7 +20,8 @@ from precache.wiring.databases import current_database
 class SwarmAuthorityShow(ListCommand):
     """List the keys that sign certificates of hosts: usually one, or two while it is being renewed.
 
-    There is none before the first host of a swarm has asked for its certificate.
+    There is none before the first host of a swarm has asked for its certificate. `precache serve all` stores none: it
+    makes one at each start.
 
     Example:
       precache swarm authority show
@@ -96,6 +98,11 @@ class SwarmAuthorityEncrypt(Command):
 
 @contextmanager
 def _keys(config: Config) -> Iterator[SqlAuthorityKeys]:
+    if config.database.connection is None:
+        raise InvalidConfiguration(
+            "[database] connection is not set; give the configuration file of a controller. `precache serve all` "
+            "stores no key: it makes one at each start"
+        )
     with closing(current_database(config)) as database:
         yield SqlAuthorityKeys(database=database, keys=config.database.encryption_keys)
 
