@@ -142,7 +142,11 @@ class Offers:
             self._lock.wait_for(lambda: relay in self._files or connection.is_cut, self._wait_s)
             file = self._files.get(relay)
             if file is None:
-                raise RequestRefused(HTTPStatus.FORBIDDEN, f"relay {relay} is not offered here to host {host}")
+                reason = (
+                    f"relay {relay} is not offered here to host {host}: this host serves that image no more, "
+                    "or not yet. Nothing needs to be done, the other one gets another parent"
+                )
+                raise RequestRefused(HTTPStatus.FORBIDDEN, reason)
             others = [each for each in self._connections if each.relay and not each.is_cut]
             for earlier in [each for each in others if (each.relay, each.host) == (relay, host)]:
                 earlier.cut()
