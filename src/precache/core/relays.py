@@ -67,8 +67,9 @@ class RelayMember:
         in earlier relays; 0 while unknown.
     best_bytes_per_s: the best rate at which it fetched in this relay, over some seconds; 0 while unknown.
     lost: hosts with which it had no success, the last one at the end; they do not become its parent again until they
-        have joined again. wrong: hosts that sent it a piece that does not agree with its hash. slow_with: hosts from
-        which it received slower than they did.
+        have joined again, or are forgiven. lost_at: when it last lost one. forgiven: how often others have forgotten
+        that they had lost it. wrong: hosts that sent it a piece that does not agree with its hash. slow_with: hosts
+        from which it received slower than they did.
     slow_since: when it first reported that it lags behind its parent, in the present series of such reports; and
         slow_have_bytes, slow_offered_bytes: what it and its parent had then.
     root: the digest of the whole file that it found, as a seeder; empty before.
@@ -93,6 +94,8 @@ class RelayMember:
     link_bytes_per_s: int = 0
     best_bytes_per_s: int = 0
     lost: tuple[str, ...] = ()
+    lost_at: datetime | None = None
+    forgiven: int = 0
     wrong: tuple[str, ...] = ()
     slow_with: tuple[str, ...] = ()
     slow_since: datetime | None = None

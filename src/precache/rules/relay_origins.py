@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from precache.core.relays import MemberState, RelayMember, Source
+from precache.rules.relay_forgiveness import forgive, lost_complete
 from precache.rules.relay_places import place
 from precache.rules.relay_tree import RelayTree
 
@@ -19,6 +20,10 @@ def settle(tree: RelayTree) -> None:
         place(tree, member.host)
     for member in sorted(tree.waiting, key=_turn):
         place(tree, member.host)
+    if tree.waiting and tree.complaining:
+        forgive(tree)
+        for member in sorted(tree.waiting, key=_turn):
+            place(tree, member.host)
     _serve_queue(tree)
 
 
@@ -39,7 +44,11 @@ def _is_origin_missing(tree: RelayTree) -> bool:
         attesting = fetching + sum(bool(member.root) and not _fetches(member) for member in tree)
         if attesting < tree.relay.attestations:
             return True
-    return not fetching and not any(tree.serves(member) for member in tree.complete)
+    if fetching or any(tree.serves(member) for member in tree.complete):
+        return False
+    return not any(
+        tree.could_serve(member, name) for name in lost_complete(tree) for member in tree if _is_active(member)
+    )
 
 
 def _standby(tree: RelayTree) -> RelayMember | None:
@@ -66,14 +75,19 @@ def _as_standby(tree: RelayTree, member: RelayMember) -> tuple[bool, int, bool, 
 
 def _serve_queue(tree: RelayTree) -> None:
     """Send the oldest of those that can reach no other host to the image service, if its budget allows it."""
+    complete = lost_complete(tree)
     for member in sorted(tree.waiting, key=_turn):
         if len(tree.fetching) >= tree.relay.attestations:
             return
-        if tree[member.host].source is not Source.WAIT:
+        if tree[member.host].source is not Source.WAIT or any(tree.could_serve(member, name) for name in complete):
             continue
         tree.fetch(member.host)
         for other in sorted(tree.waiting, key=_turn):
             place(tree, other.host)
+
+
+def _is_active(member: RelayMember) -> bool:
+    return member.state is MemberState.ACTIVE
 
 
 def _fetches(member: RelayMember) -> bool:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from precache.core.relays import MemberState, Relay, RelayMember, RelayReport, ReportKind, Source
 from precache.rules.relay_assignment import report_interval_of
+from precache.rules.relay_forgiveness import forget_losses
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
 from precache.rules.relay_seeders import prefer_faster, watch_seeder
@@ -43,7 +44,7 @@ def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
         settle(tree)
         return tree.finish()
     if old is not None:
-        _forgive(tree, member.host)
+        forget_losses(tree, member.host)
     tree.add(
         replace(
             member,
@@ -133,8 +134,8 @@ def _noted(member: RelayMember, report: RelayReport, now: datetime) -> RelayMemb
 
 def _renew(tree: RelayTree, old: RelayMember, new: RelayMember) -> None:
     if (new.address, new.key) != (old.address, old.key):
-        _forgive(tree, old.host)
-        tree.update(old.host, lost=(), wrong=())
+        forget_losses(tree, old.host)
+        tree.update(old.host, lost=(), forgiven=0, wrong=())
     tree.update(
         old.host,
         address=new.address,
@@ -148,13 +149,6 @@ def _renew(tree: RelayTree, old: RelayMember, new: RelayMember) -> None:
     )
     if old.source is Source.IMAGE_SERVICE:
         tree.sign(new.key)
-
-
-def _forgive(tree: RelayTree, host: str) -> None:
-    """Forget what other hosts said of a host that has started again."""
-    for member in tree:
-        if host in member.lost:
-            tree.update(member.host, lost=tuple(name for name in member.lost if name != host))
 
 
 def _adopt(tree: RelayTree, report: RelayReport) -> None:
@@ -195,7 +189,8 @@ def _lost_parent(tree: RelayTree, report: RelayReport) -> None:
 def _lose(tree: RelayTree, host: str, names: list[str]) -> None:
     member = tree[host]
     new = [name for name in dict.fromkeys(names) if name and name != host and tree.find(name) is not None]
-    tree.update(host, lost=(*(name for name in member.lost if name not in new), *new))
+    lost = (*(name for name in member.lost if name not in new), *new)
+    tree.update(host, lost=lost, lost_at=tree.now if new else member.lost_at)
     for name in new:
         if tree.is_lost(name) and tree[name].state is MemberState.ACTIVE:
             # If it lives, its next report brings it back, as a host that receives pieces and passes on none.

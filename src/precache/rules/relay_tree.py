@@ -135,6 +135,23 @@ class RelayTree:
             return False
         return not crosses(child, found) or may_cross(child, found, self._members)
 
+    def could_serve(self, child: RelayMember, parent: str) -> bool:
+        """Return whether this child could receive from this parent if that did not count as lost."""
+        found = self._members.get(parent)
+        if found is None or parent in self._mute or parent in child.wrong or self._wrong[parent] >= _ENOUGH_COMPLAINTS:
+            return False
+        return not crosses(child, found) or may_cross(child, found, self._members)
+
+    @property
+    def complaining(self) -> list[RelayMember]:
+        """The hosts that have lost others, or got wrong pieces from them."""
+        return [self._members[host] for host in sorted(self._complaining)]
+
+    def is_stranded(self, host: str) -> bool:
+        """Return whether neither this host nor one of its ancestors has the image or fetches it."""
+        last = [host, *self.ancestors(host)][-1]
+        return last not in self._fetching and last not in self._complete
+
     @property
     def fetching(self) -> list[RelayMember]:
         """The active hosts that fetch from the image service."""
