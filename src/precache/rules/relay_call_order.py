@@ -11,13 +11,11 @@ from statistics import median
 class CalledHost:
     """What is known of a host before it is called.
 
-    has_room: whether its disk has room for the image; unknown counts as yes.
     busy_tasks: that it works on, for other jobs.
     uplink_bytes_per_s, link_bytes_per_s: as of `RelayMember`; 0 while unknown.
     """
 
     host: str
-    has_room: bool = True
     busy_tasks: int = 0
     uplink_bytes_per_s: int = 0
     link_bytes_per_s: int = 0
@@ -26,7 +24,7 @@ class CalledHost:
 def call_order(hosts: Iterable[CalledHost]) -> list[str]:
     """Return the names in the order in which the hosts are to be called.
 
-    First the seeder, then its stand-by: roomy, with the fewest other tasks, the best uplink, and no slow link. Then the
+    First the seeder, then its stand-by: with no slow link, the fewest other tasks, and the best uplink. Then the
     others, those with fast links first; one whose link is unknown counts as a typical one. Ties keep their order.
     """
     found = list(hosts)
@@ -36,8 +34,8 @@ def call_order(hosts: Iterable[CalledHost]) -> list[str]:
     def link(each: CalledHost) -> float:
         return each.link_bytes_per_s or typical
 
-    def as_seeder(each: CalledHost) -> tuple[bool, bool, int, float]:
-        return not each.has_room, link(each) < typical / 2, each.busy_tasks, -each.uplink_bytes_per_s
+    def as_seeder(each: CalledHost) -> tuple[bool, int, float]:
+        return link(each) < typical / 2, each.busy_tasks, -each.uplink_bytes_per_s
 
     seeders = sorted(found, key=as_seeder)[:2]
     others = sorted((each for each in found if each not in seeders), key=lambda each: -link(each))

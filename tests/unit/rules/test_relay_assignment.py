@@ -30,10 +30,10 @@ def test_hosts_that_fetch_from_the_image_service_and_slow_ones_report_more_often
 def test_the_best_uplinks_are_called_first_then_the_others_by_their_links():
     hosts = [
         CalledHost(host="slow", link_bytes_per_s=1, uplink_bytes_per_s=99),
-        CalledHost(host="full", has_room=False, link_bytes_per_s=9),
+        CalledHost(host="other", link_bytes_per_s=9),
         CalledHost(host="unknown"),
         CalledHost(host="busy", busy_tasks=3, uplink_bytes_per_s=90, link_bytes_per_s=11),
         CalledHost(host="standby", uplink_bytes_per_s=50, link_bytes_per_s=10),
         CalledHost(host="seeder", uplink_bytes_per_s=80, link_bytes_per_s=10),
     ]
-    assert call_order(hosts) == ["seeder", "standby", "busy", "unknown", "full", "slow"]
+    assert call_order(hosts) == ["seeder", "standby", "busy", "unknown", "other", "slow"]
