@@ -91,7 +91,7 @@ class PlanRelays:
         return self._answered(host, lambda: self._certificates.certify(host, cell, signing_request))
 
     def remove_silent(self, relay_id: str) -> None:
-        """Give the places of silent hosts of the relay to others. Raises StoreUnavailable."""
+        """Assign the places of silent hosts of the relay to others. Raises StoreUnavailable."""
         interval_s = self._interval()
         changed = self._relays.change(
             relay_id, lambda relay, now: self._without_silent(relay, now, interval_s), is_quiet=True
@@ -132,7 +132,7 @@ class PlanRelays:
         return assignment
 
     def _join_all(self, key: RelayKey, members: Sequence[RelayMember]) -> list[Assignment | RelayRefused]:
-        """Give places to hosts that ask at the same time, in one change of the relay: each change reads all members."""
+        """Assign places to hosts that ask at the same time in one change: a change reads all members of the relay."""
         interval_s = self._interval()
         refused: dict[str, RelayRefused] = {}
 

@@ -9,7 +9,7 @@ from precache.rules.relay_tree import RelayTree
 
 
 def settle(tree: RelayTree) -> None:
-    """Give a place to each host that has none: at the image service within its budget, behind a host, or in the queue.
+    """Assign a place to each host without one: at the image service within its budget, behind a host, or in the queue.
 
     Call it after any change of who is there, or who can reach whom.
     """

@@ -30,7 +30,7 @@ _PATIENCE = 0.1
 
 
 def place(tree: RelayTree, host: str) -> None:
-    """Give the host the parent that costs least; let it wait if it can receive from none."""
+    """Assign the parent that costs least to the host; let it wait if it can receive from none."""
     parent = best_parent(tree, host)
     if parent is None:
         tree.wait(host)

@@ -72,7 +72,7 @@ def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
 
 
 def relieve(tree: RelayTree, host: str, pace: Pace) -> None:
-    """Change as few edges as needed so that a host which receives too slowly holds up nobody.
+    """Change as few edges as needed so that a host which receives too slowly holds up no other.
 
     If its parent has another child, one of the two goes elsewhere. If another host was as slow with this parent before,
     the parent is the slow one. Otherwise the host goes to the end as a leaf, and its children go to its parent.
@@ -111,7 +111,7 @@ def note_pace(tree: RelayTree, report: RelayReport) -> None:
 
 
 def take_from_crowded(tree: RelayTree, host: str) -> None:
-    """Give a host that has every piece, and serves nobody now, one of those that share a parent, if there are any."""
+    """Assign one of the hosts that share a parent to a host that has every piece and no child, if there are any."""
     giver = tree.find(host)
     if giver is None or giver.state is not MemberState.COMPLETE or not tree.serves(giver) or tree.children(host):
         return

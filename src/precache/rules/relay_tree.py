@@ -38,7 +38,7 @@ class RelayTree:
         self._waiting: dict[str, None] = {}
         self._complete: dict[str, None] = {}
         self._mute: set[str] = set()
-        """Hosts that serve nobody: they have left, or have no address."""
+        """Hosts that serve no other: they have left, or have no address."""
         self._complaining: set[str] = set()
         self._below: set[str] = set()
         """Hosts of sites that may receive from other sites."""
@@ -207,15 +207,15 @@ class RelayTree:
 
     def finish(self) -> Relay:
         """Return the changed relay; the version of each host whose assignment has changed has grown."""
-        everybody = self.relay.signers != self._before.signers or self.relay.reason != self._before.reason
-        affected = set(self._members) if everybody else self._with_descendants(self._touched)
+        concerns_all = self.relay.signers != self._before.signers or self.relay.reason != self._before.reason
+        affected = set(self._members) if concerns_all else self._with_descendants(self._touched)
         for host in affected:
             member = self._members[host]
             if member.state is not MemberState.ACTIVE:
                 continue
             old = self._old.get(host)
             is_new = old is None or old.state is not MemberState.ACTIVE
-            if everybody or is_new or _way(self._old, host) != _way(self._members, host):
+            if concerns_all or is_new or _way(self._old, host) != _way(self._members, host):
                 self._members[host] = replace(member, version=member.version + 1, assigned_at=self.now)
         return replace(self.relay, members=tuple(self._members.values()))
 
