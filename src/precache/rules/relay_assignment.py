@@ -9,7 +9,7 @@ from precache.rules.relay_sites import crosses, may_cross
 from precache.rules.relay_tree import SPARES, ancestors, shunned
 
 _MESSAGES_PER_S = 600
-"""All hosts of all relays together send at most so many regular messages: adr of the swarm."""
+"""All hosts of all relays together send at most so many regular messages: docs/swarm.md."""
 
 _KEPT_FREE = 0.2
 """The share of them that is left for joins and for reports of what is wrong."""
