@@ -23,7 +23,6 @@ from tests.lab.image_gate import ImageGate, image_gate
 from tests.lab.mariadb import Mariadb
 from tests.lab.precache import Deployment, Surroundings
 from tests.lab.rabbitmq import RabbitMq
-from tests.lab.settings_file import Sections
 from tests.system.conftest import COMPLAINTS
 from tests.system.deployed import CONTENT, FINAL
 from tests.waiting import wait_until
@@ -49,17 +48,8 @@ LATER = "new-1"
 LEAD = timedelta(seconds=25)
 """A job that begins so much later is still waiting when the previous release has stopped."""
 
-FULL_REPORTS: Sections = {"image_cache": {"inventory_interval": 10}}
-"""The previous release takes the first report of everything without storing it; the next one must be soon."""
-
-OTHER_OPERATIONS: Mapping[str, dict[str, Any]] = {"verify": {}, "purge": {}, "pin": {}, "unpin": {}}
-
-
 VERSION, PREVIOUS_VERSION = "1.5", "1.4"
 """Of the messages that both releases speak."""
-
-REFUSAL = "conductor_too_old_for_operation"
-"""The constraint of the database, which a conductor of the previous release logs."""
 
 
 @dataclass
@@ -137,6 +127,9 @@ class Site:
         task = self.tasks(job)[host]
         return task["outcome"], task["reason"]
 
+    def relays(self, job: str) -> list[dict[str, Any]]:
+        return list(self.precache.get(f"/v1/jobs/{job}/sites", self.token)["sites"])
+
     def pins(self, host: str, image: str) -> int:
         return len(self.record(host, image).get("pins", ()))
 
@@ -147,10 +140,6 @@ class Site:
 
     def reports(self, host: str, *images: str) -> bool:
         return {self.precache.entry(host, image).name for image in images} <= self.reported(host)
-
-    def has_reported(self, host: str) -> bool:
-        report = self.precache.get(f"/v1/hosts/{host}/images", self.token)["report"]
-        return report["reported_at"] is not None
 
     def is_up(self, *hosts: str) -> bool:
         found = {each["name"]: each["state"] for each in self.precache.get("/v1/hosts", self.token)["hosts"]}
@@ -189,7 +178,7 @@ def site(folder: Path, cloud: Cloud, broker: RabbitMq, database: Mariadb) -> Ite
                     side_by_side.submit(precache.start_api, program=PREVIOUS),
                     side_by_side.submit(precache.start_conductor, "conductor-1", program=PREVIOUS),
                     *(side_by_side.submit(precache.start_compute, host, CELL, program=PREVIOUS) for host in EARLIER),
-                    side_by_side.submit(precache.start_compute, LATER, CELL, FULL_REPORTS),
+                    side_by_side.submit(precache.start_compute, LATER, CELL),
                 ]
                 for part in parts:
                     part.result()
@@ -270,8 +259,7 @@ def test_a_host_that_is_upgraded_first_works_for_conductors_of_the_previous_rele
 
     assert before.ended(job) == before.ended(keeping) == "succeeded"
     assert all(before.has(host, each) for host in (*EARLIER, LATER) for each in (image, kept))
-    assert before.record(LATER, kept)["pins"]
-    assert before.record("old-1", kept)["version"] == 1
+    assert all(before.pins(host, kept) == 1 for host in (*EARLIER, LATER))
     with before.gate.shut():
         stopped = before.stopped(LATER, action="pause", state="paused")
         before.stopped(LATER, action="cancel", state="cancelled")
@@ -316,34 +304,26 @@ def test_hosts_of_the_previous_release_cache_as_before(here: Site):
     assert here.outcomes(stopped) == dict.fromkeys(EARLIER, "cached")
 
 
-def test_hosts_of_the_previous_release_refuse_what_they_do_not_know(here: Site):
-    image, never = here.image(), here.image()
-    assert here.ended(here.job(image, *EARLIER, LATER)) == "succeeded"
-    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+def test_in_a_job_by_swarm_hosts_of_the_previous_release_use_the_image_service(here: Site):
+    image, base = here.image(), here.image()
+    assert here.ended(here.job(base, *EARLIER, LATER)) == "succeeded"
+    order = {"images": [{"image": image, "base": base}], "target": {"hosts": [*EARLIER, LATER]}, "transfer": "swarm"}
 
-    refused = {operation: here.job(image, *EARLIER, more={"operation": operation}) for operation in OTHER_OPERATIONS}
-    refused["keep_until"] = here.job(never, *EARLIER, keep_until=until)
-    states = {operation: here.ended(job) for operation, job in refused.items()}
-    reasons = {task["reason"] for job in refused.values() for task in here.tasks(job).values()}
-    cleaning = here.precache.call("POST", "/v1/hosts/old-1/clean", {"all": True}, here.token)
+    plan = here.post("/v1/jobs?dry_run=true", order)["plan"]
+    job = here.job(image, *EARLIER, LATER, base=base, more={"transfer": "swarm"})
 
-    assert states == dict.fromkeys(refused, "failed")
-    assert all(VERSION in reason and PREVIOUS_VERSION in reason for reason in reasons), reasons
-    assert not cleaning.ok
-    assert VERSION in cleaning.text
-    assert all(here.has(host, image) and not here.record(host, image) for host in EARLIER)
-    assert not any(here.precache.entry(host, never).exists() for host in EARLIER)
-    assert not here.has_reported("old-1")
-    # Those that know it do it, in the same job.
-    wait_until(lambda: here.reports(LATER, image))
-    job = here.job(image, "old-1", LATER, more={"operation": "verify"})
-    assert here.ended(job) == "partly_failed"
-    assert here.outcomes(job) == {"old-1": "error", LATER: "intact"}
+    assert here.ended(job) == "succeeded"
+    assert [group["transfer"] for group in plan["groups"]] == ["swarm"]
+    assert plan["image_service_bytes"] == 3 * len(CONTENT)
+    assert all(here.has(host, image) for host in (*EARLIER, LATER))
+    (relay,) = here.relays(job)
+    assert (relay["host_count"], relay["seeders"]) == (1, [LATER])
+    assert {host for host, task in here.tasks(job).items() if task["bytes_from"]} == {LATER}
 
 
 def test_a_compute_takes_a_cache_of_the_previous_release_over_and_gives_it_back(here: Site):
     host = "old-2"
-    plain, kept, unfinished, pinned = images = [here.image() for _ in range(4)]
+    plain, kept, unfinished, passed_on = images = [here.image() for _ in range(4)]
     assert here.ended(here.job(plain, host)) == here.ended(here.job(kept, host, keep_for_s=3600)) == "succeeded"
     with here.gate.shut():
         paused = here.job(unfinished, host)
@@ -359,52 +339,45 @@ def test_a_compute_takes_a_cache_of_the_previous_release_over_and_gives_it_back(
     assert old_files <= here.files(host)
     assert here.ended(paused) == "succeeded"
     assert here.gate.sent[unfinished] == len(CONTENT)  # it continues where the previous release was paused
-    assert here.result("verify", plain, host)[0] == "unverifiable"
     assert here.result("verify", plain, host)[0] == "intact"
-    outcome, reason = here.result("purge", kept, host)
-    assert (outcome, "it is pinned by a job of an earlier release until" in reason) == ("error", True)
-    assert here.ended(here.job(pinned, host, keep_for_s=3600)) == "succeeded"
-    own_pin, new_files = here.record(host, pinned)["pins"], here.files(host)
+    # Now there are two that pass images on, beside one that cannot.
+    by_swarm = here.job(passed_on, "old-1", host, LATER, keep_for_s=3600, more={"transfer": "swarm"})
+    assert here.ended(by_swarm) == "succeeded"
+    assert here.gate.sent[passed_on] == 2 * len(CONTENT)
+    assert {task["parent"] for task in here.tasks(by_swarm).values()} & {host, LATER}
+    new_files = here.files(host)
 
     here.replace_compute(host, PREVIOUS_VERSION, program=PREVIOUS)
 
-    assert here.ended(here.job(plain, host)) == here.ended(here.job(pinned, host, keep_for_s=7200)) == "succeeded"
+    assert here.ended(here.job(plain, host)) == here.ended(here.job(passed_on, host, keep_for_s=7200)) == "succeeded"
     assert new_files <= here.files(host)
     assert all(here.has(host, image) for image in images)
-    assert here.record(host, pinned)["version"] == 1
-    said = here.precache.log(host)
-    assert all(said.count(f"{here.precache.entry(host, image).name}.precache cannot be used") == 1 for image in images)
+    assert here.result("verify", passed_on, host)[0] == "intact"
+    assert "cannot be used" not in here.precache.log(host)
 
     here.replace_compute(host, VERSION)
-    wait_until(lambda: here.pins(host, pinned) == 2)
 
     assert all(here.has(host, image) for image in images)
-    assert own_pin[0] in here.record(host, pinned)["pins"]
-    assert here.record(host, kept)["pins"]
-    assert here.result("verify", plain, host)[0] == "intact"
+    assert here.pins(host, passed_on) == 2
+    assert here.result("verify", passed_on, host)[0] == "intact"
 
 
-def test_a_conductor_that_was_not_stopped_leaves_new_operations_to_those_that_know_them(
+def test_a_conductor_that_was_not_stopped_runs_jobs_by_swarm_as_direct_ones(
     tmp_path: Path, cloud: Cloud, rabbitmq: RabbitMq, mariadb: Mariadb
 ):
     with site(tmp_path, cloud, rabbitmq, mariadb) as here:
         precache = here.precache
-        image, other = here.image(), here.image()
-        assert here.ended(here.job(image, LATER)) == "succeeded"
         precache.stop_one("api")
         precache.upgrade_database()
         precache.start_api()
+        image, other = here.image(), here.image()
 
-        purge = here.job(image, LATER, more={"operation": "purge"})
-        wait_until(lambda: REFUSAL in precache.log("conductor-1"))
-        refused = here.state(purge), here.has(LATER, image)
+        by_swarm = here.job(image, *EARLIER, LATER, more={"transfer": "swarm"})
+        assert here.ended(by_swarm) == "succeeded"
         precache.start_conductor("conductor-2")
+        mixed = [here.job(other, host, more={"transfer": "swarm"}) for host in (*EARLIER, LATER)]
 
-        assert refused == ("queued", True)
-        assert (here.ended(purge), here.outcomes(purge)) == ("succeeded", {LATER: "purged"})
-        assert not precache.entry(LATER, image).exists()
-        mixed = [here.job(other, host) for host in (*EARLIER, LATER)]
         assert [here.ended(job) for job in mixed] == ["succeeded"] * 3
-        # The older one may have the duty to send notices, and cannot read the job.
-        precache.stop_one("conductor-1")
-        wait_until(lambda: f'"{purge}"' in precache.log("conductor-2").partition('"precache.job.succeeded"')[2])
+        assert all(here.has(host, each) for host in (*EARLIER, LATER) for each in (image, other))
+        assert here.gate.sent[image] == 3 * len(CONTENT)
+        assert here.relays(by_swarm) == []
