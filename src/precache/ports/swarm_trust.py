@@ -79,6 +79,10 @@ class SwarmTrust(Protocol):
         """Return the ticket; None if it is not signed by the authority, or is over."""
         ...
 
+    def is_in_site_of(self, ticket: str) -> bool:
+        """Return whether the certificate names a site of the ticket; True for a text that is no valid ticket."""
+        ...
+
     def read_root(self, text: str) -> RootStatement | None:
         """Return the statement; None if it is not signed by the authority."""
         ...

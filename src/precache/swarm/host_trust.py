@@ -177,6 +177,10 @@ class HostTrust:
         ticket = read_ticket(text, self._authorities())
         return ticket if ticket is not None and self._clock.now() < ticket.until else None
 
+    def is_in_site_of(self, ticket: str) -> bool:
+        own, read = self.identity, self.read_ticket(ticket)
+        return own is None or read is None or own.site in read.sites
+
     def read_root(self, text: str) -> RootStatement | None:
         return read_root(text, self._authorities())
 

@@ -90,6 +90,10 @@ class Offers:
             self._sent.pop(relay, None)
         self.cut(lambda connection: connection.relay == relay)
 
+    def has(self, relay: str) -> bool:
+        """Return whether the relay is offered."""
+        return relay in self._files
+
     def serving(self, relay: str) -> Serving:
         with self._lock:
             hosts = sorted(each.host for each in self._connections if each.relay == relay and not each.is_cut)

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from precache.background.thread_priority import ThreadPriority
+from precache.core.swarm_certificates import HostIdentity
 from precache.fetch.rate_limits import RateNow
 from precache.swarm.host_trust import HostTrust
 from precache.swarm.offers import Connection, Offers, RequestRefused
@@ -27,6 +28,7 @@ _PATH = re.compile(r"/v1/relays/([A-Za-z0-9][A-Za-z0-9._-]{0,254})/pieces")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 _BLOCK_BYTES = 64 << 10
 _DRAIN_S = 2.0
+_CERTIFICATE_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class ServingLimits:
 
     priority: of the threads that send; None changes nothing. send_timeout_s: a host that takes less than 16 KiB in
     this time is cut off. handshake_timeout_s: until the certificate was shown. request_timeout_s: for the head of the
-    request; the have-list may take as long again. offer_wait_s: how long a request for a relay that is not offered yet
-    is kept.
+    request; the have-list may take as long again. offer_wait_s: how long a request is kept for a relay that is not
+    offered yet, or until this host has the certificate of its present site.
     """
 
     max_connections: int
@@ -98,10 +100,26 @@ class PiecesRequest(BaseHTTPRequestHandler):
             raise RequestRefused(HTTPStatus.NOT_FOUND, f"there is nothing at {self.path[:100]!r}")
         assert isinstance(self.connection, ssl.SSLSocket)  # noqa: S101
         peer = self._trust.identify(self.connection)
-        why = self._trust.why_refused(peer, match[1], self.headers.get(TICKET_HEADER, ""))
+        why = self._why_refused(peer, match[1])
         if why or peer is None:
             raise RequestRefused(HTTPStatus.FORBIDDEN, why)
         return self._offers.admit(self._from, match[1], peer.host)
+
+    def _why_refused(self, peer: HostIdentity | None, relay: str) -> str:
+        """Return why the caller may not receive the relay's image; empty if it may.
+
+        If a conductor has let the caller come here from another site than that of this host's certificate, this host's
+        site may have changed: it asks for a new certificate, and waits for it for a moment.
+        """
+        ticket = self.headers.get(TICKET_HEADER, "")
+        why = self._trust.why_refused(peer, relay, ticket)
+        if why and self._offers.has(relay) and not self._trust.is_in_site_of(ticket):
+            self._trust.ask_for_certificate()
+            until = time.monotonic() + self._limits.offer_wait_s
+            while self._trust.is_asked_for and not self._from.is_cut and time.monotonic() < until:
+                time.sleep(_CERTIFICATE_LOOK_S)
+            why = self._trust.why_refused(peer, relay, ticket)
+        return why
 
     def _read_body(self) -> bytes:
         text = self.headers.get("Content-Length", "0")

@@ -69,7 +69,7 @@ class RelayTransfer:
         """Do what the assignment says, and return the file if it is complete then."""
         if self._from_hosts.is_complete:
             return self._from_hosts.finish()
-        if self._work.is_authority_unknown:  # other hosts would refuse this one, too
+        if self._work.waits_for_certificate(assignment):  # other hosts would refuse this one
             self._work.pause(POLL_SECONDS)
             return None
         self._work.version, self._work.parent = assignment.version, ""

@@ -11,7 +11,7 @@ from precache.core.errors import ConductorUnreachable, HashesDiffer, PieceRefuse
 from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
-from precache.core.relays import Assignment, ReportKind
+from precache.core.relays import Assignment, ReportKind, Source
 from precache.fetch.attempt import POLL_SECONDS
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher, note_source
@@ -29,6 +29,9 @@ after the other, that fail by the default of [DEFAULT] long_rpc_timeout."""
 
 CONDUCTORS_LOST_S = 300.0
 """How long a host that needs a new place goes on without an answer from any conductor."""
+
+
+_SITE_WAIT_S = 10.0
 
 
 class HashesInDoubt(Exception):
@@ -66,6 +69,7 @@ class RelayWork:
 
     def __post_init__(self) -> None:
         self._unknown_since_s: float | None = None
+        self._elsewhere_since_s: float | None = None
         self.relay = self.assignment.latest.relay
         self.version = self.assignment.latest.version
         self.reports = RelayReports(
@@ -95,10 +99,21 @@ class RelayWork:
             self._note_signed(file, assignment)
         return assignment
 
-    @property
-    def is_authority_unknown(self) -> bool:
-        """Return whether what the conductors sign now is of an authority that this host does not know yet."""
-        return self._unknown_since_s is not None
+    def waits_for_certificate(self, assignment: Assignment) -> bool:
+        """Return whether the host needs a new certificate, for which it has asked, before other hosts accept it.
+
+        Either the authority was renewed, or the site of the host has changed; for that, it waits for seconds only.
+        """
+        if self._unknown_since_s is not None:
+            return True
+        if assignment.source is not Source.HOST or self.host.trust.is_in_site_of(assignment.ticket):
+            self._elsewhere_since_s = None
+            return False
+        if self._elsewhere_since_s is None:
+            self._elsewhere_since_s = self.host.monotonic()
+            self.host.trust.ask_for_certificate()
+            _log.info("The site of host %s has changed; it asks for a new certificate", self.host.name)
+        return self.host.monotonic() - self._elsewhere_since_s < _SITE_WAIT_S
 
     def check(self) -> None:
         """Raise if the work is to stop, or the relay has failed."""

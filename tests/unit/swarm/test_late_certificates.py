@@ -8,6 +8,7 @@ import pytest
 
 from precache.adapters.clock_system import SystemClock
 from precache.core.errors import NoCertificate, RelayFailed
+from precache.core.relays import ReportKind
 from precache.swarm.host_trust import HostTrust
 from tests.relay_hosts import Site, some_content
 from tests.swarm_hosts import CELL, SITE, SwarmHosts
@@ -82,3 +83,30 @@ def test_a_root_that_no_known_authority_has_signed_fails_after_a_minute(site) ->
 
     with pytest.raises(RelayFailed, match="no conductor that this host knows has signed the root"):
         future.result(30)
+
+
+def test_a_host_whose_site_has_changed_gets_a_new_certificate_when_another_one_asks_it(tmp_path) -> None:
+    with Site(tmp_path, record_of(DATA), DATA) as site:
+        trust = HostTrust(host="one", cell=CELL, clock=SystemClock())
+        trust.install(site.swarm.authority.certify("one", CELL, "earlier", trust.signing_request()))
+        site.finish(site.host("one", trust=trust).cache_image(IMAGE))
+
+        future = site.host("two").cache_image(IMAGE)
+        wait_until(lambda: trust.is_asked_for or future.done())
+        certify(site.swarm, trust)
+
+        site.finish(future)
+        assert site.hosts["two"].fetched.bytes_from.image_service == 0
+
+
+def test_a_host_whose_site_has_changed_gets_a_new_certificate_before_it_asks_others(site) -> None:
+    trust = uncertified()
+    trust.install(site.swarm.authority.certify("two", CELL, "earlier", trust.signing_request()))
+
+    future = site.host("two", trust=trust).cache_image(IMAGE)
+    wait_until(lambda: trust.is_asked_for or future.done())
+    certify(site.swarm, trust)
+
+    site.finish(future)
+    assert site.hosts["two"].fetched.bytes_from.image_service == 0
+    assert site.planner.kinds("two") == [ReportKind.COMPLETE]
