@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from precache.core.relays import MemberState, RelayMember
@@ -12,6 +13,11 @@ _FORGIVEN_AFTER = timedelta(seconds=5)
 
 _MOST_OFTEN = 2
 """How often a host is forgiven. One that is complete may have died, and sends no reports by which to know."""
+
+_OLD = timedelta(minutes=10)
+"""Twice as long as hosts usually serve an image after they have published it."""
+
+_SEVERAL = 2
 
 
 def forgive(tree: RelayTree) -> None:
@@ -32,6 +38,24 @@ def forget_losses(tree: RelayTree, host: str) -> None:
     for member in tree.complaining:
         if host in member.lost:
             tree.update(member.host, lost=tuple(name for name in member.lost if name != host))
+
+
+def give_up_old(tree: RelayTree, host: str, lost: Collection[str]) -> None:
+    """Remove the hosts that were complete long ago and serve none now, if this host has just lost several of these.
+
+    They report nothing any more, and died if they did not end in order, such as in a power cut of the site. Without
+    this, a host that comes later tries all of them. If they live after all, it costs a further copy.
+    """
+    old = [
+        member.host
+        for member in tree.complete
+        if member.reported_at is not None
+        and tree.now - member.reported_at > _OLD
+        and all(child.host == host for child in tree.children(member.host))
+    ]
+    if sum(name in lost for name in old) >= _SEVERAL:
+        for name in old:
+            tree.update(name, state=MemberState.LEFT)
 
 
 def lost_complete(tree: RelayTree) -> list[str]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from precache.core.relays import MemberState, Relay, RelayMember, RelayReport, ReportKind, Source
 from precache.rules.relay_assignment import report_interval_of
-from precache.rules.relay_forgiveness import forget_losses
+from precache.rules.relay_forgiveness import forget_losses, give_up_old
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
 from precache.rules.relay_seeders import prefer_faster, watch_seeder
@@ -195,6 +195,7 @@ def _lose(tree: RelayTree, host: str, names: list[str]) -> None:
         if tree.is_lost(name) and tree[name].state is MemberState.ACTIVE:
             # If it lives, its next report brings it back, as a host that receives pieces and passes on none.
             tree.update(name, state=MemberState.LEFT)
+    give_up_old(tree, host, new)
 
 
 def _let_child_try(tree: RelayTree, member: RelayMember) -> None:

@@ -1,6 +1,7 @@
 """Some seconds of trouble in the network of a site cost some seconds, and no further copies from the image service."""
 
 from precache.core.relays import MemberState, ReportKind
+from precache.rules.relay_assignment import assignment
 from tests.unit.rules.test_relay_plan import FETCH, MIB, WAIT, Site, way
 
 
@@ -92,3 +93,16 @@ def test_a_seeder_that_reports_is_tried_again_and_a_silent_one_is_not():
 
     site = Site("a b").lose("b", "a").after(9).report("b").look()
     assert hosts(site, FETCH) == ["b"]
+
+
+def test_hosts_that_were_complete_long_ago_are_given_up_together_if_one_host_loses_several():
+    names = [f"c{number}" for number in range(20)]
+    site = Site(" ".join(names)).complete("c0", "root")
+    for name in names[1:]:
+        site.complete(name)
+    site.after(300).join("recent").complete("recent").after(301).join("late")
+    found = assignment(site.relay, "late")
+
+    site.lose("late", *(peer.host for peer in (found.parent, *found.spares)))
+
+    assert hosts(site, "left") == names
