@@ -156,7 +156,7 @@ def test_every_report_of_a_seeder_is_judged_by_the_rules(site):
         site.pass_s(5)
         first = site.report(first, have_bytes=have_bytes, size_bytes=10**9)
 
-    assert site.stores.relays.find(first.relay).member("cmp-0").uplink_bytes_per_s > 0
+    assert site.stores.relays.find(first.relay).member("cmp-0").best_bytes_per_s > 0
 
 
 def test_a_site_below_another_one_takes_part_in_the_relay_of_that_one(site):
