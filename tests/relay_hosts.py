@@ -44,14 +44,13 @@ class GatedImages(MemoryImages):
     def __init__(self, image: Image, data: bytes, faults: ImageFaults = NO_FAULTS, others=()) -> None:
         super().__init__(images={image.id: (image, data), **dict(others)}, faults={image.id: faults})
         self.until = EVERYTHING
-        self.is_down = False
+        self.down_after: int | None = None
+        """After how many bytes of a stream the service is down."""
         self.sent_bytes = 0
         self.streams = 0
 
     def open(self, image, offset_bytes=0, *, stop=None):
         self.streams += 1
-        if self.is_down:
-            raise ImageServiceUnavailable("glance", "the test has stopped it")
         return _GatedStream(self, super().open(image, offset_bytes, stop=stop), stop, offset_bytes)
 
 
@@ -61,6 +60,8 @@ class _GatedStream:
         self.remaining_bytes, self.has_marked_end = stream.remaining_bytes, stream.has_marked_end
 
     def readinto(self, buffer: memoryview) -> int:
+        if self._images.down_after is not None and self._at >= self._images.down_after:
+            raise ImageServiceUnavailable("glance", "the test has stopped it")
         while (left := self._images.until - self._at) <= 0:
             if self._stop.wait(0.01):
                 return 0

@@ -22,12 +22,15 @@ from precache.core.errors import (
     ImageTooLong,
     NoImageData,
     SignatureRefused,
+    Stopped,
+    Unavailable,
     UnsafeImage,
     UnusableImage,
 )
 from precache.core.images import Image
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.relays import Form
+from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, AttemptRunner, keeps_data, watched
 from precache.fetch.delta import DeltaImages, piece_digests
@@ -153,7 +156,8 @@ class Fetcher:
         The data is verified against the image's digest. An image without a digest is accepted with a warning, as in
         Nova: the image service has registered it from an external location and never read it.
 
-        final_parts: told which part of the entry is final, while the rest is being made.
+        final_parts: told which part of the entry is final, while the rest is being made. What it has kept of the image
+            stays after an error that the next attempt may not meet.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
@@ -184,7 +188,8 @@ class Fetcher:
                 promise.end()
                 written = allocated_by(download, target)
                 _remove(download, target)
-                if staging.kept and not keeps_data(error, kept_bytes):
+                is_resumed = final_parts is not None and _may_be_resumed(error)
+                if staging.kept and not is_resumed and not keeps_data(error, kept_bytes):
                     staging.kept.remove(staging.entry)
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
@@ -246,6 +251,11 @@ class Fetcher:
                 attempt.space.admit()
             else:
                 return
+
+
+def _may_be_resumed(error: BaseException) -> bool:
+    """Return whether the work goes on later: with the next start of the process, or when a service answers again."""
+    return isinstance(error, Unavailable) or (isinstance(error, Stopped) and error.reason is StopReason.SHUTDOWN)
 
 
 def _check(record: Image, options: OrderOptions) -> None:

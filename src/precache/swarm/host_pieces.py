@@ -199,9 +199,12 @@ class HostPieces:
             self._staging.kept.keep_pieces(self._image.id, self._form, path, size_bytes)
 
     def keep_again(self) -> None:
-        """Keep the file after a fetch from the image service, if that has left nothing of the image that is kept."""
+        """Keep the file after a fetch from the image service, unless that has left more, or a download that is kept."""
         size = self.file.size_bytes if self.file is not None else None
-        if size and self.allocated_bytes and self._staging.kept and not self._staging.kept.bytes_of(self._image.id):
+        kept, image = self._staging.kept, self._image.id
+        if kept is None or not size or kept.bytes_of(image) > self.kept_bytes:
+            return
+        if self.allocated_bytes > self.kept_bytes:
             self.keep(self.path, size)
 
     def end_promise(self) -> None:

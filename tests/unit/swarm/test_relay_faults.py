@@ -146,10 +146,26 @@ def test_what_a_stopped_host_had_is_kept_unless_the_task_was_cancelled(site, rea
     assert three.left() == ["", "precache"]
 
 
-def test_pieces_from_other_hosts_stay_if_the_image_service_then_fails(site):
-    (one, two), futures = site.begin_chain("one", "two")
+@pytest.mark.parametrize(("reason", "kept"), [(StopReason.SHUTDOWN, True), (StopReason.CANCELLED, False)])
+def test_what_a_stopped_seeder_had_is_kept_as_after_a_kill_unless_the_task_was_cancelled(site, reason, kept):
+    (one,), futures = site.begin_chain("one")
+    had = one.done_bytes
+
+    one.stop_task(reason, keeps_data=False)
+    with pytest.raises(Stopped):
+        futures[0].result(30)
+
+    assert one.left() == (["data", "record"] if kept else [])
+    site.finish(site.host("two").cache_image(IMAGE))
+    site.finish(one.cache_image(IMAGE))
+    assert one.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES - (had - (1 << 20) if kept else 0)
+
+
+@pytest.mark.parametrize("down_after", [0, 2 << 20])
+def test_pieces_from_other_hosts_stay_if_the_image_service_then_fails(site, down_after):
+    (one, two), futures = site.begin_chain("one", "two", until=4 << 20)
     had = two.done_bytes
-    site.images.is_down = True
+    site.images.down_after = down_after
     one.server.stop()
     one.stop_task(StopReason.SHUTDOWN, keeps_data=False)
 
@@ -157,7 +173,7 @@ def test_pieces_from_other_hosts_stay_if_the_image_service_then_fails(site):
         futures[1].result(30)
 
     assert two.left() == ["data", "record"]
-    site.images.is_down = False
+    site.images.down_after = None
     site.finish(site.host("three").cache_image(IMAGE))
     site.finish(two.cache_image(IMAGE))
     assert two.fetched.bytes_from.hosts <= SIZE - HOLE_BYTES - had + (1 << 20)
