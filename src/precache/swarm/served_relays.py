@@ -60,6 +60,8 @@ class ServedRelays:
         self._clock, self._forget, self._monotonic = clock, forget, monotonic
         self._served: dict[str, _Served] = {}
         self._lock = threading.Lock()
+        self._ending = threading.Lock()
+        """Held until all of one relay has ended: a fetch that follows offers another file of the same relay."""
         self._looks = PeriodicTask(action=self.check, interval=_LOOK_INTERVAL, what="Serving images to other hosts")
 
     def start(self) -> None:
@@ -91,22 +93,25 @@ class ServedRelays:
             return any(served.entry == entry for served in self._served.values())
 
     def end(self, relay: str, reason: str) -> None:
-        """Serve it no more; harmless if it is not served.
+        """Serve it no more; harmless if it is not served. Returns when that has ended, whichever thread does it.
 
         reason: with which the conductors learn that the host leaves the relay; empty if it has joined it again.
         """
-        with self._lock:
-            served = self._served.pop(relay, None)
-        if served is None:
-            return
-        self._server.withdraw(relay)
+        with self._ending:
+            with self._lock:
+                served = self._served.pop(relay, None)
+            if served is not None:
+                self._end(served, reason)
+
+    def _end(self, served: _Served, reason: str) -> None:
+        self._server.withdraw(served.relay)
         served.file.close()
         self._entries.end(served.entry.name)
         if reason:
             served.reports.leave(reason)
         else:
             served.reports.stop()
-        self._forget(relay)
+        self._forget(served.relay)
 
     def check(self) -> None:
         """End what is over."""
