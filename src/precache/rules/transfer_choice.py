@@ -84,7 +84,9 @@ def _choice(option: Transfer, rules: TransferRules, site: str, able: int) -> Tra
         return TransferChoice(False, by)
     if not able:
         return TransferChoice(False, "no host that is up can pass images on")
+    can_pass = f"{number_of(able, 'host')} can pass images on, and [swarm]"
+    if able < rules.attestations:
+        return TransferChoice(False, f"{can_pass} attestations is {rules.attestations}")
     if chosen is Transfer.SWARM:
         return TransferChoice(True, by)
-    counted = f"{number_of(able, 'host')} can pass images on, and [swarm] min_hosts is {rules.min_hosts}"
-    return TransferChoice(able >= rules.min_hosts, counted)
+    return TransferChoice(able >= rules.min_hosts, f"{can_pass} min_hosts is {rules.min_hosts}")

@@ -51,6 +51,22 @@ def test_the_job_comes_before_the_site_and_the_site_before_the_service(
     assert (choice.by_swarm, choice.reason) == (by_swarm, reason)
 
 
+@pytest.mark.parametrize("option", [AUTO, SWARM])
+def test_a_site_with_fewer_hosts_than_must_attest_an_image_fetches_directly(option):
+    choices = choose_transfers(
+        option,
+        TransferRules(min_hosts=1, attestations=2, site_parents={"shop": "core"}),
+        [*able(EDGE, 1), *able(CORE, 1), *able(Place("cell1", "shop"), 1)],
+    )
+
+    assert {place.site: choice.by_swarm for place, choice in choices.items()} == {
+        "edge": False,
+        "core": True,
+        "shop": True,
+    }
+    assert choices[EDGE].reason == "1 host can pass images on, and [swarm] attestations is 2"
+
+
 def test_each_site_counts_its_own_hosts_and_sites_of_two_cells_are_two():
     other = Place("cell2", "edge")
 
