@@ -46,9 +46,10 @@ class SendAssignments:
             is_idle = cell not in self._waiting
             waiting = self._waiting.get(cell, {})
             for host in hosts:
-                waiting.pop((relay.id, host), None)
+                earlier = waiting.pop((relay.id, host), None)
                 if len(waiting) < self._most:
-                    waiting[relay.id, host] = relay
+                    # Two threads may come in another order than that of their changes.
+                    waiting[relay.id, host] = _newer(relay, earlier, host)
             if not waiting:
                 return
             self._waiting[cell] = waiting
@@ -78,3 +79,11 @@ class SendAssignments:
                 return None
             key = next(iter(waiting))
             return waiting.pop(key), key[1]
+
+
+def _newer(relay: Relay, earlier: Relay | None, host: str) -> Relay:
+    """Return that of the two in which the host has the newer assignment."""
+    if earlier is None:
+        return relay
+    old, new = earlier.member(host), relay.member(host)
+    return earlier if old is not None and new is not None and old.version > new.version else relay
