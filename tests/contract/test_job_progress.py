@@ -4,7 +4,7 @@ import pytest
 
 from precache.core.bytes_from import BytesFrom
 from precache.core.job_changes import JobChange
-from precache.core.jobs import JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
+from precache.core.jobs import HostPutBack, JobState, Outcome, Phase, TaskProgress, TaskResult, TaskState
 from tests.contract.job_values import (
     DEBIAN,
     LEASE,
@@ -240,3 +240,47 @@ class TestSwarm:
 
         assert (task(by_swarm).parent, task(by_swarm).bytes_from) == (None, BytesFrom())
         assert job(by_swarm).progress.bytes_from == BytesFrom()
+
+    @pytest.mark.parametrize("is_failure", [False, True])
+    def test_what_came_before_a_pause_or_a_failure_counts_too(self, by_swarm, is_failure):
+        step = HostPutBack("cmp-1", {DEBIAN: 300}, NOW + 5 * SECOND, is_failure=is_failure)
+        by_swarm.claims.record(held(by_swarm), [step])
+        assert (task(by_swarm).bytes_done, task(by_swarm).bytes_from) == (300, self.FROM)
+        assert job(by_swarm).progress.bytes_from == self.FROM
+
+        asked(by_swarm, "cmp-1", DEBIAN, at=NOW + 6 * SECOND)
+        self.note_again(by_swarm, BytesFrom(hosts=100))
+        assert task(by_swarm).bytes_from == self.FROM + BytesFrom(hosts=100)
+
+        last = BytesFrom(image_service=5, hosts=400)
+        ended(by_swarm, "cmp-1", TaskResult(DEBIAN, Outcome.CACHED, 405, bytes_from=last))
+        assert (task(by_swarm).bytes_done, task(by_swarm).bytes_total) == (675, 675)
+        assert task(by_swarm).bytes_from == self.FROM + last
+        assert job(by_swarm).progress.bytes_from == self.FROM + last
+
+    def test_an_attempt_that_another_conductor_continues_counts_once(self, by_swarm):
+        step = HostPutBack("cmp-1", {DEBIAN: 300}, NOW + 5 * SECOND)
+        by_swarm.claims.record(held(by_swarm), [step])
+        asked(by_swarm, "cmp-1", DEBIAN, at=NOW + 6 * SECOND)
+        self.note_again(by_swarm, BytesFrom(hosts=100))
+
+        by_swarm.claims.release(held(by_swarm))
+
+        assert task(by_swarm).bytes_from == self.FROM
+        claim(by_swarm)
+        asked(by_swarm, "cmp-1", DEBIAN, at=NOW + 7 * SECOND)
+        self.note_again(by_swarm, BytesFrom(hosts=150))
+        assert task(by_swarm).bytes_from == self.FROM + BytesFrom(hosts=150)
+
+    def test_an_attempt_from_the_image_service_after_one_by_swarm_counts_there(self, by_swarm):
+        step = HostPutBack("cmp-1", {DEBIAN: 300}, NOW + 5 * SECOND)
+        by_swarm.claims.record(held(by_swarm), [step])
+        asked(by_swarm, "cmp-1", DEBIAN, at=NOW + 6 * SECOND)
+
+        ended(by_swarm, "cmp-1", TaskResult(DEBIAN, Outcome.CACHED, 700))
+
+        assert task(by_swarm).bytes_from == self.FROM + BytesFrom(image_service=700)
+
+    def note_again(self, stores, sources):
+        report = TaskProgress(job_id(1), "cmp-1", DEBIAN, Phase.DOWNLOADING, 400, 1000, "cell1", "cmp-2", sources)
+        stores.progress.note([report])

@@ -287,6 +287,8 @@ class Task:
     rate_bytes_per_s: measured from these reports; None if unknown.
     parent: of a task by swarm, the host from which it receives the image, or received it last; None if there was none.
     bytes_image_service, bytes_hosts, bytes_cache: of a task by swarm, as of `BytesFrom`; None of others.
+    earlier_image_service, earlier_hosts, earlier_cache: the part of these that attempts before this one received, up to
+        a pause or a failure; None if there was none.
     """
 
     job_id: str
@@ -310,6 +312,9 @@ class Task:
     bytes_image_service: int | None = None
     bytes_hosts: int | None = None
     bytes_cache: int | None = None
+    earlier_image_service: int | None = None
+    earlier_hosts: int | None = None
+    earlier_cache: int | None = None
 
     @property
     def bytes_from(self) -> BytesFrom:
@@ -318,6 +323,15 @@ class Task:
             return BytesFrom(image_service=self.bytes_done)
         return BytesFrom(
             image_service=self.bytes_image_service or 0, hosts=self.bytes_hosts, cache=self.bytes_cache or 0
+        )
+
+    @property
+    def earlier_bytes_from(self) -> BytesFrom:
+        """Return from where the bytes of attempts before this one came, as far as their hosts have reported it."""
+        return BytesFrom(
+            image_service=self.earlier_image_service or 0,
+            hosts=self.earlier_hosts or 0,
+            cache=self.earlier_cache or 0,
         )
 
     @property

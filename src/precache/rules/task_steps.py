@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from precache.core.bytes_from import BytesFrom
+from precache.core.bytes_from import NO_BYTES, BytesFrom
 from precache.core.errors import TaskNotFound
 from precache.core.images import ImageId
 from precache.core.jobs import (
@@ -24,7 +24,6 @@ from precache.core.jobs import (
 from precache.rules.transfer_rate import measured_rate
 
 _NO_REPORT: dict[str, Any] = {"reported_at": None, "rate_bytes_per_s": None}
-_NO_SOURCE: dict[str, Any] = {"parent": None, "bytes_image_service": None, "bytes_hosts": None, "bytes_cache": None}
 
 
 def after(of_host: Mapping[ImageId, Task], step: JobStep, job_id: str) -> dict[ImageId, Task]:
@@ -72,7 +71,7 @@ def started(task: Task, cell: str, now: datetime) -> Task:
         attempts=task.attempts + 1,
         started_at=now,
         **_NO_REPORT,
-        **_NO_SOURCE,
+        **_earlier_sources(task),
     )
 
 
@@ -93,15 +92,26 @@ def progressed(task: Task, progress: TaskProgress, now: datetime) -> Task:
         reported_at=now,
         rate_bytes_per_s=None if is_done else measured_rate(task, progress.bytes_done, now),
         parent=progress.parent or task.parent,
-        **_sources(progress.bytes_from),
+        **_sources(task, progress.bytes_from),
     )
 
 
-def _sources(bytes_from: BytesFrom | None) -> dict[str, Any]:
-    """Return the fields of a task that say from where its bytes came; none if that is not known."""
-    if bytes_from is None:
+def _sources(task: Task, of_attempt: BytesFrom | None) -> dict[str, Any]:
+    """Return the fields that say from where the task's bytes came, also before a pause; none if that is not known."""
+    if of_attempt is None:
         return {}
-    return {f"bytes_{source}": count for source, count in bytes_from.document().items()}
+    together = task.earlier_bytes_from + of_attempt
+    return {f"bytes_{source}": count for source, count in together.document().items()}
+
+
+def _earlier_sources(task: Task) -> dict[str, Any]:
+    """Return these fields without the present attempt: its host goes on with it, or begins another one."""
+    return {
+        "parent": None,
+        "bytes_image_service": task.earlier_image_service,
+        "bytes_hosts": task.earlier_hosts,
+        "bytes_cache": task.earlier_cache,
+    }
 
 
 def after_reports(
@@ -128,7 +138,10 @@ def after_reports(
 
 
 def put_back(task: Task) -> Task:
-    """Return a running task as waiting for another attempt, without its progress."""
+    """Return a running task as waiting for another attempt, without the progress of this one.
+
+    The host may still be at work for this attempt, and then reports all of it again.
+    """
     check_task_transition(task.state, TaskState.WAITING)
     return replace(
         task,
@@ -138,7 +151,7 @@ def put_back(task: Task) -> Task:
         bytes_total=0,
         started_at=None,
         **_NO_REPORT,
-        **_NO_SOURCE,
+        **_earlier_sources(task),
     )
 
 
@@ -149,8 +162,10 @@ def tried_again(task: Task, bytes_kept: int, reason: str, *, is_failure: bool) -
     """
     if task.state is not TaskState.RUNNING:
         return task
+    # This attempt of the host has ended, so the next one counts from zero.
+    earlier = {f"earlier_{source}": getattr(task, f"bytes_{source}") for source in NO_BYTES.document()}
     return replace(
-        put_back(task),
+        put_back(replace(task, **earlier)),
         bytes_done=bytes_kept,
         bytes_total=task.bytes_total,
         started_at=task.started_at,
@@ -174,7 +189,12 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
     if task.state is TaskState.ENDED:
         return task
     check_task_transition(task.state, TaskState.ENDED)
+    of_attempt = result.bytes_from
+    if of_attempt is None and result.outcome.is_success and task.earlier_hosts is not None:
+        of_attempt = BytesFrom(image_service=result.bytes_moved)  # the attempts before were by swarm, the last was not
     done = result.bytes_moved
+    if of_attempt is not None and result.outcome.is_success:
+        done += task.earlier_bytes_from.image_service + task.earlier_bytes_from.hosts
     if not result.outcome.is_success:
         done = max(done, task.bytes_done)
     return replace(
@@ -183,10 +203,10 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
         outcome=result.outcome,
         bytes_done=done,
         # By swarm the total was that of the file, in which zeros and older pieces are not received.
-        bytes_total=done if result.bytes_from and result.outcome.is_success else max(task.bytes_total, done),
+        bytes_total=done if of_attempt is not None and result.outcome.is_success else max(task.bytes_total, done),
         reason=result.reason,
         started_at=result.started_at or task.started_at,
         finished_at=result.finished_at or now,
         **_NO_REPORT,
-        **_sources(result.bytes_from),
+        **_sources(task, of_attempt),
     )

@@ -272,9 +272,9 @@ def _put_back_tasks(connection: Connection, number: int) -> None:
         "reported_at": None,
         "rate_bytes_per_s": None,
         "parent": None,
-        "bytes_image_service": None,
-        "bytes_hosts": None,
-        "bytes_cache": None,
+        "bytes_image_service": tasks.c.earlier_image_service,
+        "bytes_hosts": tasks.c.earlier_hosts,
+        "bytes_cache": tasks.c.earlier_cache,
     }
     running = (tasks.c.job == number) & (tasks.c.state == TaskState.RUNNING)
     connection.execute(update(tasks).where(running).values(waiting))

@@ -269,6 +269,10 @@ tasks = Table(
     Column("bytes_image_service", BigInteger),
     Column("bytes_hosts", BigInteger),
     Column("bytes_cache", BigInteger),
+    # What of these attempts before this one received.
+    Column("earlier_image_service", BigInteger),
+    Column("earlier_hosts", BigInteger),
+    Column("earlier_cache", BigInteger),
     # For the list of one state or outcome, in the order of the list.
     Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,
