@@ -68,20 +68,26 @@ UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
-def _bytes_from(received: ReceivedBytes, delta: DeltaImages | None) -> BytesFrom:
-    if delta is None:
-        return BytesFrom(image_service=received.total)
-    return BytesFrom(image_service=received.total + delta.digests_bytes - delta.local_bytes, cache=delta.base_bytes)
-
-
 class ReceivedBytes:
-    """Counts the bytes that one fetch reads. One thread adds at a time."""
+    """Counts the bytes that one fetch reads. One thread adds at a time.
+
+    delta: where some of them come from an older image.
+    """
 
     def __init__(self) -> None:
         self.total = 0
+        self.delta: DeltaImages | None = None
 
     def add(self, count: int) -> None:
         self.total += count
+
+    @property
+    def bytes_from(self) -> BytesFrom:
+        """Return from where they came until now, also after the fetch has failed."""
+        delta = self.delta
+        if delta is None:
+            return BytesFrom(image_service=self.total)
+        return BytesFrom(image_service=self.total + delta.digests_bytes - delta.local_bytes, cache=delta.base_bytes)
 
 
 class Fetcher:
@@ -146,7 +152,12 @@ class Fetcher:
         return self._rules.reserves_whole_disk
 
     def fetch(
-        self, order: ImageOrder, staging: Staging, watch: Watcher, final_parts: FinalParts | None = None
+        self,
+        order: ImageOrder,
+        staging: Staging,
+        watch: Watcher,
+        final_parts: FinalParts | None = None,
+        received: ReceivedBytes | None = None,
     ) -> Fetched:
         """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
         from.
@@ -158,6 +169,7 @@ class Fetcher:
 
         final_parts: told which part of the entry is final, while the rest is being made. What it has kept of the image
             stays after an error that the next attempt may not meet.
+        received: counts what is received, also for an attempt that fails.
 
         Raises ImageNotFound, ImageNotAuthorized, ImageNotActive, ImageCompressed, UnsafeImage, SignatureRefused,
         NotEnoughSpace, ConversionFailed, CacheUnusable; ImageServiceUnavailable, KeyManagerUnavailable,
@@ -166,7 +178,7 @@ class Fetcher:
         record = self.look_up(order, watch)
         target = staging.path(RESULT) if self.is_converted(record.disk_format) else None
         download = staging.path(DOWNLOAD)
-        received = ReceivedBytes()
+        received = received or ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
         delta: DeltaImages | None = None
@@ -182,7 +194,7 @@ class Fetcher:
                 space.admit(kept_bytes)
                 attempt = Attempt(record, order, download, target, space, staging, watch, kept_bytes)
                 if target is None:
-                    delta = self._delta(attempt, closing)
+                    delta = received.delta = self._delta(attempt, closing)
                 self._fetch_sound(replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta))
             except BaseException as error:
                 promise.end()
@@ -195,7 +207,7 @@ class Fetcher:
                     raise space.failure(error, written) from error
                 raise
         described = describe(record, is_converted=target is not None)
-        return Fetched(target or download, download, described, _bytes_from(received, delta))
+        return Fetched(target or download, download, described, received.bytes_from)
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from precache.core.bytes_from import BytesFrom
 from precache.core.errors import NotEnoughSpace, RelayFailed
 from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind, Source
+from precache.fetch.fetcher import ReceivedBytes
 from precache.imagecache.staging import Fetched
 from precache.ports.swarm_trust import RootStatement
 from precache.rules.relay_lag import RelayLag
@@ -33,6 +33,7 @@ class FromImageService:
         self._work = work
         self._seeded: RelayFile | None = None
         self._uplink = RelayLag(work.host.monotonic())
+        self._received, self._earlier = ReceivedBytes(), work.fetched
 
     def fetch(self) -> Fetched:
         """Return the file when a conductor has signed that the digest which this host found is its root.
@@ -56,17 +57,19 @@ class FromImageService:
         work, host = self._work, self._work.host
         try:
             with Seeding(relay=work.relay, trust=host.trust, offer=self._offer, withdraw=self._withdraw) as seeding:
-                fetched = host.fetcher.fetch(work.order, work.staging, self._watch, seeding)
+                self._received, self._earlier = ReceivedBytes(), work.fetched
+                fetched = host.fetcher.fetch(work.order, work.staging, self._watch, seeding, self._received)
                 root = seeding.finish(work.check)
             return self._attest(fetched, root)
         except BaseException:
+            self._count()
             if self._seeded is not None:
                 self._withdraw(self._seeded)
             raise
 
     def _attest(self, fetched: Fetched, root: str) -> Fetched:
         work, size = self._work, fetched.entry.stat().st_size
-        work.fetched = fetched.bytes_from
+        self._count()
         work.reports.send(ReportKind.COMPLETE, root=root)
         signed = self._wait_for_root()
         if signed is None:
@@ -105,10 +108,14 @@ class FromImageService:
                 self._work.offer(self._work.pieces.file)
         file.close()
 
+    def _count(self) -> None:
+        """Note what came from the image service until now, damaged and given up downloads included."""
+        self._work.fetched = self._earlier + self._received.bytes_from
+
     def _watch(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        self._count()
         if self._work.follow().source is not Source.IMAGE_SERVICE:
             raise Reassigned
         self._uplink.note(self._work.host.monotonic(), bytes_done)
         self._work.rate_bytes_per_s = self._uplink.rate_bytes_per_s
-        self._work.fetched = BytesFrom(image_service=bytes_done)
         self._work.note_progress(phase, bytes_done, bytes_total)

@@ -12,7 +12,7 @@ import pytest
 
 from precache.adapters.images_memory import ImageFaults
 from precache.core.errors import NotEnoughSpace, RelayFailed, RelayRefused, Stopped, Unavailable
-from precache.core.relays import ReportKind
+from precache.core.relays import ReportKind, Source
 from precache.core.stopping import StopReason
 from precache.imagecache.space.disk_usage import DiskSize
 from precache.imagecache.space.space_ledger import SpaceLedger
@@ -304,6 +304,20 @@ def test_an_entry_that_another_program_removes_is_served_no_more(site):
     assert not one.cache.served.why_kept(one.entry(IMAGE).name)
     wait_until(lambda: ReportKind.LEFT in site.planner.kinds("one"))
     site.finish(one.cache_image(IMAGE))
+
+
+def test_what_a_seeder_fetched_before_it_was_replaced_is_counted(site):
+    (one, two), futures = site.begin_chain("one", "two")
+    fetch = {"source": Source.IMAGE_SERVICE, "parent": ""}
+
+    for streams, seeder, child in ((2, "two", "one"), (3, "one", "two")):
+        site.planner.change(seeder, **fetch)
+        site.planner.change(child, source=Source.HOST, parent=seeder)
+        wait_until(lambda streams=streams: site.images.streams == streams)
+        wait_until(lambda seeder=seeder: site.hosts[seeder].sources[-1][1].image_service > 1 << 20)
+    site.finish(*futures)
+
+    assert one.fetched.bytes_from.image_service + two.fetched.bytes_from.image_service == site.images.sent_bytes
 
 
 def test_a_seeder_that_is_paused_leaves_its_turn_to_another_and_comes_back_as_a_child(site):
