@@ -64,6 +64,16 @@ def test_each_site_shows_its_chain_and_its_lag(world, client, job):
     assert south["lag_bytes"] is None
 
 
+def test_hosts_that_serve_an_image_no_more_were_complete(world, client, job):
+    gone = [replace(SEEDER, state=MemberState.LEFT), replace(CHILD, have_bytes=900, state=MemberState.LEFT)]
+    stopped = replace(CHILD, host="cmp3", state=MemberState.LEFT)
+    relay(world, "north", *gone, stopped, size_bytes=900, root="tree-sha256:" + "a" * 64)
+
+    (found,) = client.simulate_get(f"/v1/jobs/{job['id']}/sites").json["sites"]
+
+    assert (found["complete"], found["host_count"]) == (2, 3)
+
+
 def test_hosts_of_a_site_below_another_one_are_in_its_chain(world, client, job):
     relay(world, "north", SEEDER, replace(CHILD, site="edge1", above=("north",)))
 

@@ -105,6 +105,18 @@ def test_a_relay_that_has_failed_says_why_and_lost_hosts_are_named(run: Run, sit
     assert "shop-3" in shown
 
 
+def test_hosts_that_have_left_are_complete_if_they_had_all(run: Run, sites: list[dict[str, Any]]) -> None:
+    hosts = [host("cmp-1", None, state="left", have_bytes=2 << 30), host("cmp-2", "cmp-1", state="left")]
+    sites[0] = SITE | {"seeders": [], "hosts": hosts}
+
+    shown = run(*SHOW, "--max-width", "140").out
+
+    assert "no seeder any more" in shown
+    [whole, part] = [line for line in shown.splitlines() if "| cmp-" in line]
+    assert "| complete, left " in whole
+    assert "| left " in part
+
+
 def test_json_has_the_sites_as_the_service_gave_them_and_no_tasks(run: Run, sites: list[dict[str, Any]]) -> None:
     shown = run(*SHOW, "-f", "json").json
 

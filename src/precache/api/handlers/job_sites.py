@@ -7,7 +7,7 @@ from typing import Any
 from precache.api.calls import Answer, Call
 from precache.api.handlers.job_ids import parse_job_id
 from precache.api.handlers.views import rfc3339
-from precache.core.relays import MemberState, Relay
+from precache.core.relays import MemberState, Relay, RelayMember
 from precache.ports.job_store import JobQueries
 from precache.ports.relay_store import RelayQueries
 from precache.rules.relay_chain import ChainHost, chain_of
@@ -48,11 +48,17 @@ def _relay_view(relay: Relay, image_name: str | None) -> dict[str, Any]:
         "reason": relay.reason,
         "seeders": seeders,
         "host_count": len(chain),
-        "complete": sum(each.member.state is MemberState.COMPLETE for each in chain),
+        "complete": sum(_has_all(each.member, relay) for each in chain),
         "lag_bytes": max((each.lag_bytes for each in chain if each.lag_bytes is not None), default=None),
         "created_at": rfc3339(relay.created_at),
         "hosts": [_host_view(each, relay.key.site) for each in chain],
     }
+
+
+def _has_all(member: RelayMember, relay: Relay) -> bool:
+    """Return whether the host has every piece, or had when it left: hosts leave once they serve the image no more."""
+    is_whole = bool(relay.root) and 0 < relay.size_bytes <= member.have_bytes
+    return member.state is MemberState.COMPLETE or (member.state is MemberState.LEFT and is_whole)
 
 
 def _host_view(host: ChainHost, site: str) -> dict[str, Any]:

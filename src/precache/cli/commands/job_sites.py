@@ -42,7 +42,7 @@ def write_sites(sites: Sequence[JsonObject], stdout: TextIO, parsed_args: argpar
     """Write a line and a table for each site and image."""
     for site in sites:
         stdout.write(f"\n{_heading(site)}\n")
-        rows = [cells(_FIELDS, _row(host)) for host in site.get("hosts") or []]
+        rows = [cells(_FIELDS, _row(host, site)) for host in site.get("hosts") or []]
         # Most chains have lost no host, and stay in one site.
         unshown = {
             "lost": all(not host.get("lost") for host in site.get("hosts") or []),
@@ -66,16 +66,18 @@ def _heading(site: Mapping[str, Any]) -> str:
         f"{size} each" if size else "",
         f"seeder {first_names([on_one_line(str(each)) for each in site.get('seeders') or []])}"
         if site.get("seeders")
-        else "no seeder yet",
+        else ("no seeder any more" if site.get("root") else "no seeder yet"),
         f"root {on_one_line(str(site['root']))}" if site.get("root") else "root not known yet",
     ]
     line = ", ".join(filter(None, parts))
     return f"{line}\nFAILED: {on_one_line(str(site['reason']))}" if site.get("reason") else line
 
 
-def _row(host: Mapping[str, Any]) -> dict[str, Any]:
+def _row(host: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
     source, state = host.get("source"), host.get("state")
     standing = _STATES.get(str(source), source) if state == "active" else state
+    if state == "left" and site.get("root") and 0 < (site.get("size_bytes") or 0) <= (host.get("have_bytes") or 0):
+        standing = "complete, left"
     return {
         "host": host.get("host"),
         "site": host.get("site"),
