@@ -22,11 +22,19 @@ _log = logging.getLogger(__name__)
 
 _LOOK_INTERVAL = timedelta(seconds=1)
 
+_UNASKED_S = 5.0
+"""An image is served longer than configured until no host has received it for so long: with `serve_s` = 0 the last
+pieces, and hosts that were just told to come, would be refused, and go to the image service."""
+
+_MOST_LONGER_S = 600.0
+"""Then hosts that still receive it go to another one."""
+
 
 @dataclass(slots=True)
 class _Served:
     """One image. entry: its path in the cache, which it gets soon. until_s: of the monotonic clock.
 
+    asked_s: when a host last received it, of the monotonic clock; at first, when it began.
     is_published: it was seen at its path.
     """
 
@@ -35,6 +43,7 @@ class _Served:
     entry: Path
     reports: RelayReports
     until_s: float
+    asked_s: float
     is_published: bool = False
 
 
@@ -79,7 +88,8 @@ class ServedRelays:
 
         It takes the place of a file that was served of the same relay, as when two jobs ask for a cached image at once.
         """
-        served = _Served(relay, file, entry, reports, self._monotonic() + self._serve_for.total_seconds())
+        now_s = self._monotonic()
+        served = _Served(relay, file, entry, reports, now_s + self._serve_for.total_seconds(), now_s)
         with self._lock:
             before, self._served[relay] = self._served.get(relay), served
         if before is not None:
@@ -119,11 +129,18 @@ class ServedRelays:
             served = self._served.get(relay)
             if served is None:
                 continue
-            if self._monotonic() >= served.until_s:
+            if self._is_over(served):
                 self.end(served.relay, "it has served the image as long as [swarm] serve_s says")
             elif _is_gone(served):
                 _log.info("%s is gone, and is served to other hosts no more", served.entry)
                 self.end(served.relay, "the image is not in its cache any more")
+
+    def _is_over(self, served: _Served) -> bool:
+        now_s = self._monotonic()
+        if self._server.serving(served.relay).hosts:
+            served.asked_s = now_s
+        longer_s = now_s - served.until_s
+        return longer_s >= 0 and (now_s - served.asked_s >= _UNASKED_S or longer_s >= _MOST_LONGER_S)
 
     def _relays(self) -> list[str]:
         with self._lock:

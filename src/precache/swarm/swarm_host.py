@@ -19,6 +19,7 @@ from precache.ports.clock import Clock
 from precache.ports.swarm_planner import SwarmPlanner
 from precache.ports.swarm_trust import SwarmTrust
 from precache.swarm.host_pieces import OpenFile
+from precache.swarm.offers import Serving
 from precache.swarm.parent_stream import PiecesReceiver
 from precache.swarm.relay_file import RelayFile
 
@@ -35,6 +36,10 @@ class PiecesOffers(Protocol):
 
     def withdraw(self, relay: str) -> None:
         """End what is sent of the relay, and serve it no more; harmless if it is not offered."""
+        ...
+
+    def serving(self, relay: str) -> Serving:
+        """Return which hosts receive the relay now, and how much was sent; harmless if it is not offered."""
         ...
 
 

@@ -6,8 +6,11 @@ import threading
 from datetime import timedelta
 from types import SimpleNamespace
 
+import pytest
+
 from precache.adapters.clock_memory import MemoryClock
 from precache.imagecache.served_entries import ServedEntries
+from precache.swarm.offers import Serving
 from precache.swarm.relay_file import RelayFile
 from precache.swarm.served_relays import ServedRelays
 from tests.swarm_files import RELAY
@@ -19,6 +22,7 @@ class SlowServer:
 
     def __init__(self) -> None:
         self.began, self.may_end = threading.Event(), threading.Event()
+        self.receiving: tuple[str, ...] = ()
 
     def offer(self, relay: str, file: RelayFile) -> None:
         raise NotImplementedError
@@ -26,6 +30,9 @@ class SlowServer:
     def withdraw(self, relay: str) -> None:
         self.began.set()
         self.may_end.wait(30)
+
+    def serving(self, relay: str) -> Serving:
+        return Serving(0, self.receiving)
 
 
 def test_a_fetch_begins_only_when_the_end_of_the_earlier_offer_is_over(tmp_path):
@@ -57,3 +64,29 @@ def test_a_fetch_begins_only_when_the_end_of_the_earlier_offer_is_over(tmp_path)
     assert ended.wait(30)
     first.join()
     second.join()
+
+
+@pytest.mark.parametrize(("child_until_s", "ended_at_s"), [(0, 5), (60, 65), (7200, 600)])
+def test_without_time_to_serve_an_image_is_served_until_no_host_receives_it_any_more(
+    tmp_path, child_until_s, ended_at_s
+):
+    server, now_s = SlowServer(), [0.0]
+    server.may_end.set()
+    served = ServedRelays(
+        server=server,
+        entries=ServedEntries(),
+        serve_for=timedelta(0),
+        clock=MemoryClock(),
+        forget=lambda _relay: None,
+        monotonic=lambda: now_s[0],
+    )
+    entry = tmp_path / "file"
+    file = RelayFile(entry, SwarmHosts().host("one"), RELAY)
+    served.add(RELAY, file, entry, SimpleNamespace(leave=lambda _reason: None, stop=lambda: None))
+
+    while served.is_served(entry):
+        server.receiving = ("two",) if now_s[0] <= child_until_s and child_until_s else ()
+        served.check()
+        now_s[0] += 1.0
+
+    assert now_s[0] - 1.0 == ended_at_s
