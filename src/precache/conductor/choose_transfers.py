@@ -14,6 +14,7 @@ from precache.core.operations import Operation
 from precache.core.text import number_of
 from precache.core.transfer_rules import TransferRules
 from precache.ports.inventory import HostQueries
+from precache.rules.relay_sites import sites_above
 from precache.rules.transfer_choice import (
     SwarmHost,
     TransferChoice,
@@ -70,8 +71,11 @@ class ChooseTransfers:
         by_place: dict[Place, list[Host]] = {}
         for host in hosts:
             by_place.setdefault(_place(host), []).append(host)
+        # The first host that joins a relay is its seeder, and no host receives from a site below its own.
+        from_the_top = sorted(by_place, key=lambda place: len(sites_above(place.site, swarm.rules.site_parents)))
         ordered: list[Host] = []
-        for place, of_place in by_place.items():
+        for place in from_the_top:
+            of_place = by_place[place]
             is_swarm = place in chosen and chosen[place].by_swarm
             for host in of_place:
                 takes_part = is_swarm and can_take_part(host, swarm.needed, swarm.pin)
