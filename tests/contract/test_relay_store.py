@@ -268,12 +268,15 @@ def test_a_task_asks_a_host_for_an_image_until_it_has_ended(stores):
     assert not is_asked(host="cmp-2")
 
 
-def test_the_relays_of_a_job_are_those_of_its_images_with_hosts_of_it(stores):
+def test_the_relays_of_a_job_are_those_of_its_images_in_which_hosts_of_it_take_part_for_it(stores):
     stores.intake.add(new_job(images=[DEBIAN], hosts=["cmp-1", "cmp-9"]))
     south = made(stores, replace(MEMBER, host="cmp-9"), FULL, key=replace(KEY, site="south"))
     north = made(stores, MEMBER)
     made(stores, FULL, key=replace(KEY, site="west"))
     made(stores, MEMBER, key=replace(KEY, image=UBUNTU))
+    before = NOW - SECOND
+    earlier = replace(MEMBER, joined_at=before, reported_at=before, state=MemberState.LEFT)
+    made(stores, earlier, FULL, key=replace(KEY, site="a former site"))
 
     assert stores.relay_queries.relays_of_job(job_id(1)) == [north, south]
     assert stores.relay_queries.relays_of_job(job_id(2)) == []

@@ -14,7 +14,7 @@ from precache.core.errors import JobNotFound
 from precache.core.host_rates import HostRates
 from precache.core.images import ImageId
 from precache.core.jobs import TaskFilter, TaskState
-from precache.core.relays import MemberState, Relay, RelayKey
+from precache.core.relays import MemberState, Relay, RelayKey, RelayMember
 from precache.ports.clock import Clock
 from precache.ports.job_store import JobQueries
 from precache.ports.relay_store import ChangedRelay, MemberProgress, RelayChange
@@ -102,12 +102,13 @@ class MemoryRelays:
 
     def relays_of_job(self, job_id: str) -> list[Relay]:
         with suppress(JobNotFound):
+            since = self._jobs.get(job_id).created_at
             tasks = self._jobs.list_tasks(job_id, limit=_EVERY)
             hosts, images = {task.host for task in tasks}, {task.image for task in tasks}
             found = [
                 relay
                 for relay in list(self._relays.values())
-                if relay.key.image in images and any(member.host in hosts for member in relay.members)
+                if relay.key.image in images and any(_takes_part(member, hosts, since) for member in relay.members)
             ]
             return sorted(found, key=lambda relay: (relay.key.site, relay.key.image))
         return []
@@ -126,6 +127,11 @@ class MemoryRelays:
         after = change(before, now)
         self._relays[after.id] = after
         return ChangedRelay(before, after, now)
+
+
+def _takes_part(member: RelayMember, hosts: set[str], since: datetime) -> bool:
+    seen_at = member.reported_at or member.joined_at
+    return member.host in hosts and seen_at is not None and seen_at >= since
 
 
 def _active_times(relay: Relay) -> Iterator[datetime]:

@@ -123,6 +123,7 @@ class RelayQueries(Protocol):
     def relays_of_job(self, job_id: str) -> list[Relay]:
         """Return the relays of the job's images in which hosts of the job take part, with all their members.
 
+        A relay of whose members no host of the job has joined or reported since the job was created is left out.
         They come by site, then by image. Empty for an unknown job.
         """
         ...

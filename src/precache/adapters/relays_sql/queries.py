@@ -83,10 +83,15 @@ class SqlRelayQueries:
     @repeatable
     def relays_of_job(self, job_id: str) -> list[Relay]:
         number = select(jobs.c.number).where(jobs.c.id == job_id).scalar_subquery()
+        created_at = select(jobs.c.created_at).where(jobs.c.id == job_id).scalar_subquery()
         takes_part = (
             select(relay_members.c.relay)
             .join(job_hosts, job_hosts.c.host == relay_members.c.host)
-            .where(job_hosts.c.job == number, relay_members.c.relay == relays.c.number)
+            .where(
+                job_hosts.c.job == number,
+                relay_members.c.relay == relays.c.number,
+                relay_members.c.seen_at >= created_at,
+            )
         )
         found = (
             select(relays)
