@@ -31,8 +31,10 @@ def job(client):
 
 
 def relay(world, site, *members, **fields):
-    key = RelayKey("cell1", site, DEBIAN, Form.RAW)
-    world.relays.change_by_key(key, 1, lambda found, _now: replace(found, members=members, **fields))
+    def add(found, now):
+        return replace(found, members=tuple(replace(member, joined_at=now) for member in members), **fields)
+
+    world.relays.change_by_key(RelayKey("cell1", site, DEBIAN, Form.RAW), 1, add)
 
 
 SEEDER = RelayMember(host="cmp1", source=Source.IMAGE_SERVICE, have_bytes=900, state=MemberState.COMPLETE)
