@@ -183,7 +183,6 @@ def test_hosts_behind_a_straggler_get_another_parent(running: Site, image: Image
     straggler = begun.pop(slow)
     check(running, image, results_of(begun, TIMEOUT_S), HOSTS - 1)
 
-    assert not straggler.done()
     member = running.plan(IMAGE).member(slow)
     assert member is not None
     assert member.is_leaf
