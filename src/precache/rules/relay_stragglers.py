@@ -63,11 +63,12 @@ def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
         own=int((report.have_bytes - member.slow_have_bytes) / seconds),
         parents=int((report.offered_bytes - member.slow_offered_bytes) / seconds),
     )
-    parent = tree.find(member.parent)
-    if parent is not None and parent.state is MemberState.COMPLETE:
-        # It gains nothing any more. Such a host reports only if it was far faster before.
-        pace = replace(pace, parents=max(pace.parents, parent.rate_bytes_per_s))
     lag = report.offered_bytes - report.have_bytes
+    parent = tree.find(member.parent)
+    if parent is not None and parent.state is MemberState.COMPLETE and not pace.parents:
+        # A host behind it reports only if it was far faster before. The parent's own rate may be that of another link.
+        pace = replace(pace, parents=typical_rate(tree) or parent.rate_bytes_per_s)
+        return pace if lag > LAG_S * pace.own else None
     return pace if pace.own < _GAIN * pace.parents and lag > LAG_S * pace.parents else None
 
 

@@ -294,9 +294,10 @@ def test_a_straggler_becomes_a_leaf_at_the_end_and_its_child_goes_to_its_parent(
     assert site.join("f").relay.member("f").parent == "e"
 
 
-def test_a_straggler_holds_up_nobody_when_its_parent_has_everything():
+@pytest.mark.parametrize("rate", [2 * MIB, 100 * MIB])
+def test_a_straggler_holds_up_nobody_when_its_parent_has_everything(rate):
     site = Site("a b c d e").after(5)
-    site.report("b", ReportKind.COMPLETE, have_bytes=20 * MIB, size_bytes=20 * MIB, rate_bytes_per_s=2 * MIB)
+    site.report("b", ReportKind.COMPLETE, have_bytes=20 * MIB, size_bytes=20 * MIB, rate_bytes_per_s=rate)
     slow(site.after(5), "c", have=MIB // 10, offered=0)
     assert site.parents == f"a<{FETCH} b<complete c<a d<b e<d"
 
