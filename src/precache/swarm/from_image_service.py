@@ -116,6 +116,7 @@ class FromImageService:
         self._count()
         if self._work.follow().source is not Source.IMAGE_SERVICE:
             raise Reassigned
-        self._uplink.note(self._work.host.monotonic(), bytes_done)
-        self._work.rate_bytes_per_s = self._uplink.rate_bytes_per_s
+        if phase is Phase.DOWNLOADING:  # later the bytes are of the conversion, or stand still
+            self._uplink.note(self._work.host.monotonic(), bytes_done)
+            self._work.rate_bytes_per_s = self._uplink.rate_bytes_per_s
         self._work.note_progress(phase, bytes_done, bytes_total)
