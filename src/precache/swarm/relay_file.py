@@ -18,6 +18,7 @@ from precache.core.relays import PIECE_BYTES
 from precache.imagecache.bases import Base
 from precache.ports.swarm_trust import RootStatement, SwarmTrust
 from precache.swarm.hash_list import HashList
+from precache.swarm.local_digests import LocalDigests
 from precache.swarm.news import Cursor, News, NewsLog
 from precache.swarm.shared_file import SharedFile
 from precache.swarm.wire import (
@@ -31,7 +32,7 @@ from precache.swarm.wire import (
     piece_length,
 )
 
-_NO_PREFIX, _NO_DIGEST = bytes(PREFIX_BYTES), bytes(DIGEST_BYTES)
+_NO_PREFIX = bytes(PREFIX_BYTES)
 
 
 def _do_nothing() -> None:
@@ -63,8 +64,7 @@ class RelayFile:
         self.added_bytes = 0
         """How many bytes of pieces were written by `add_piece`."""
         self._news = NewsLog()
-        self._local = bytearray()
-        """Digests of pieces that are in the file while their hashes are unknown; zeros for none."""
+        self._local = LocalDigests()
         self._base: Base | None = None
         self._before_pieces: Callable[[], None] = _do_nothing
         self.local_bytes = 0
@@ -258,7 +258,7 @@ class RelayFile:
     def _write(self, index: int, data: bytes | bytearray | memoryview) -> None:
         """Write a piece that agrees with its hash. Raises OSError, also if the file was closed meanwhile."""
         with self._changed:
-            self._forget_local(index)
+            self._local.forget(index)
         self._file.write(memoryview(data), index * PIECE_BYTES)
         with self._changed:
             self._note(index)
@@ -285,16 +285,13 @@ class RelayFile:
         """Return how many pieces the file has, or can have as far as it is known."""
         if self._size is not None:
             return len(self._have)
-        return max(len(self._local) // DIGEST_BYTES, self._base.pieces if self._base else 0)
+        return max(len(self._local), self._base.pieces if self._base else 0)
 
     def _base_digest(self, index: int) -> bytes:
         return self._base.digest(index) if self._base is not None else b""
 
     def _local_digest(self, index: int) -> bytes:
-        if self.has(index):
-            return self._hashes.digest(index)
-        digest = bytes(self._local[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
-        return digest if digest != _NO_DIGEST else b""
+        return self._hashes.digest(index) if self.has(index) else self._local.digest(index)
 
     def _is_news(self, cursor: Cursor) -> bool:
         return len(self._news) > cursor.position or self._closed or (self._root is not None and not cursor.has_root)
@@ -310,7 +307,7 @@ class RelayFile:
             self._file.set_size(size_bytes)
         self._hashes = HashList(size_bytes)
         self._have, self._size = bytearray(self._hashes.pieces), size_bytes
-        del self._local[self._hashes.pieces * DIGEST_BYTES :]
+        self._local.cut(self._hashes.pieces)
 
     def _settle_claims(self) -> None:
         if self._root is None or not self._hashes.claims_all:
@@ -329,13 +326,13 @@ class RelayFile:
         for index in new:
             if self._is_zero(index):
                 zeros.append(index)
-            elif self._local[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES] == self._hashes.digest(index):
+            elif self._local.digest(index) == self._hashes.digest(index):
                 self._note(index)
                 self.local_bytes += self._length(index)
         for first, end in _runs(zeros):
             if self._writable:
                 for index in range(first, end):
-                    self._forget_local(index)
+                    self._local.forget(index)
                 self._file.clear(first * PIECE_BYTES, (end - first) * PIECE_BYTES)
         for index in zeros:
             self._have[index] = True
@@ -347,17 +344,9 @@ class RelayFile:
                 self._note(index)
                 self.local_bytes += self._length(index)
             return digest == self._hashes.digest(index)
-        end = (index + 1) * DIGEST_BYTES
         if self._size is None or index < len(self._have):
-            self._local.extend(bytes(max(end - len(self._local), 0)))
-            self._local[end - DIGEST_BYTES : end] = digest
+            self._local.note(index, digest)
         return False
-
-    def _forget_local(self, index: int) -> None:
-        """Note that this piece is about to be overwritten. What is there is unknown until that was done."""
-        end = (index + 1) * DIGEST_BYTES
-        if end <= len(self._local):
-            self._local[end - DIGEST_BYTES : end] = _NO_DIGEST
 
     def _note(self, index: int) -> None:
         """Note that this piece is there. Two writers may do so: a stream that was stopped can still be in a write."""
