@@ -27,7 +27,7 @@ class GroupedCalls(Generic[Key, Item, Result]):
     """Makes one call at a time for each key, in the thread of one of those that wait for it. Thread-safe.
 
     call: gets the key and the items of all callers, in the order in which they came; returns a result for each. What it
-        raises is raised in all of them. It must end by itself: nobody waits with a time limit.
+        raises is raised in all of them. It must end by itself, because no caller waits with a time limit.
     """
 
     def __init__(self, call: Callable[[Key, Sequence[Item]], Sequence[Result]]) -> None:

@@ -108,7 +108,7 @@ class KeptDownloadFiles:
         )
 
     def store_pieces(self, entry: str, path: Path, record: KeptDownloadRecord) -> None:
-        """Give the file at `path` its place as a second name, so that its data outlives this process; write the record.
+        """Link the file at `path` to its place, too, so that its data outlives this process; write the record.
 
         Raises OSError, as on a file system without links.
         """

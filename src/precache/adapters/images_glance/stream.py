@@ -80,7 +80,7 @@ class GlanceStream:
             self._response.close()
 
     def _release(self) -> None:
-        """Give the connection back: the library notices the end of the body only at a read beyond it."""
+        """Return the connection: the library notices the end of the body only at a read beyond it."""
         self._is_closed = True
         with self._reading, contextlib.suppress(HTTPError, OSError, ValueError, AttributeError):
             self._response.raw.read(decode_content=False)
