@@ -126,7 +126,7 @@ def _noted(member: RelayMember, report: RelayReport, now: datetime) -> RelayMemb
     return replace(
         member,
         have_bytes=report.have_bytes,
-        offered_bytes=report.offered_bytes,
+        offered_bytes=report.offered_bytes if report.parent in ("", member.parent) else 0,
         rate_bytes_per_s=report.rate_bytes_per_s or member.rate_bytes_per_s,
         reported_at=now,
     )

@@ -94,7 +94,10 @@ class RelayTree:
 
     def follow(self, host: str, parent: str) -> None:
         """Let the host receive from this parent."""
-        self.update(host, source=Source.HOST, parent=parent, waiting_since=None, slow_since=None)
+        member = self._members[host]
+        # What its former parent had says nothing of this one.
+        offered = member.offered_bytes if member.parent == parent else 0
+        self.update(host, source=Source.HOST, parent=parent, offered_bytes=offered, waiting_since=None, slow_since=None)
 
     def fetch(self, host: str) -> None:
         """Let the host fetch from the image service."""

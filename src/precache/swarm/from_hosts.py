@@ -145,7 +145,7 @@ class FromHosts:
             limit=work.host.rates.of(work.order),
             monotonic=work.host.monotonic,
         )
-        work.parent = peer.host
+        work.parent, work.offered_bytes = peer.host, 0
         stream.start()
         looked_at_s = work.host.monotonic()
         while not stream.wait(_LOOK_S):

@@ -459,3 +459,17 @@ def test_the_size_that_is_signed_with_the_root_is_the_seeders():
     site.report("a", ReportKind.COMPLETE, root="tree-sha256:1b", size_bytes=8 * MIB, have_bytes=8 * MIB)
 
     assert (site.relay.root, site.relay.size_bytes) == ("tree-sha256:1b", 8 * MIB)
+
+
+def test_a_host_with_another_parent_does_not_lag_behind_the_former_one():
+    site = Site("a b c d").report("c", have_bytes=26 * MIB, offered_bytes=130 * MIB)
+    assert site.relay.member("c").offered_bytes == 130 * MIB
+
+    site.report("b", ReportKind.LEFT)
+    member = site.relay.member("c")
+    assert (member.parent, member.offered_bytes) == ("a", 0)
+
+    site.report("c", parent="b", version=member.version - 1, have_bytes=27 * MIB, offered_bytes=131 * MIB)
+    assert site.relay.member("c").offered_bytes == 0
+    site.report("c", have_bytes=28 * MIB, offered_bytes=30 * MIB)
+    assert site.relay.member("c").offered_bytes == 30 * MIB
