@@ -138,7 +138,8 @@ def test_with_two_attestations_two_hosts_fetch_before_a_third_one_publishes(tmp_
         assert sorted(bool(host.fetched.bytes_from.hosts) for host in hosts) == [False, False, True]
 
 
-def test_a_host_without_another_one_that_attests_publishes_what_it_has_fetched(tmp_path):
+@pytest.mark.parametrize("serves_on", [True, False])
+def test_a_host_without_another_one_that_attests_publishes_what_it_has_fetched(tmp_path, serves_on):
     passed_s = [0.0]
     with Site(tmp_path, record_of(DATA), DATA, attestations=2) as site:
         one = site.host("one", monotonic=lambda: time.monotonic() + passed_s[0])
@@ -148,8 +149,13 @@ def test_a_host_without_another_one_that_attests_publishes_what_it_has_fetched(t
 
         passed_s[0] = 61.0
         site.finish(future)
+        if not serves_on:
+            passed_s[0] = 1000.0
+            one.fetcher.served.check()
+            wait_until(lambda: ReportKind.LEFT in site.planner.kinds("one"))
 
-        site.finish(*(site.host(name).cache_image(IMAGE) for name in ("two", "three")))
+        for name in ("two", "three"):  # one after another, as with parallelism_per_site = 1
+            site.finish(site.host(name).cache_image(IMAGE))
         assert site.images.streams == 2
 
 
