@@ -105,6 +105,14 @@ def test_a_relay_that_has_failed_says_why_and_lost_hosts_are_named(run: Run, sit
     assert "shop-3" in shown
 
 
+def test_a_root_that_several_hosts_must_find_says_so(run: Run, sites: list[dict[str, Any]]) -> None:
+    sites[0] = SITE | {"root": None, "attestations": 2}
+
+    shown = run(*SHOW, "--max-width", "140").out
+
+    assert "root not known yet: 2 hosts must fetch the image and find the same" in shown
+
+
 def test_hosts_that_have_left_are_complete_if_they_had_all(run: Run, sites: list[dict[str, Any]]) -> None:
     hosts = [host("cmp-1", None, state="left", have_bytes=2 << 30), host("cmp-2", "cmp-1", state="left")]
     sites[0] = SITE | {"seeders": [], "hosts": hosts}

@@ -67,10 +67,18 @@ def _heading(site: Mapping[str, Any]) -> str:
         f"seeder {first_names([on_one_line(str(each)) for each in site.get('seeders') or []])}"
         if site.get("seeders")
         else ("no seeder any more" if site.get("root") else "no seeder yet"),
-        f"root {on_one_line(str(site['root']))}" if site.get("root") else "root not known yet",
+        _root(site),
     ]
     line = ", ".join(filter(None, parts))
     return f"{line}\nFAILED: {on_one_line(str(site['reason']))}" if site.get("reason") else line
+
+
+def _root(site: Mapping[str, Any]) -> str:
+    if site.get("root"):
+        return f"root {on_one_line(str(site['root']))}"
+    attesting = site.get("attestations") or 1
+    why = f": {attesting} hosts must fetch the image and find the same" if attesting > 1 else ""
+    return f"root not known yet{why}"
 
 
 def _row(host: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
