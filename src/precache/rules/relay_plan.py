@@ -15,7 +15,7 @@ from precache.rules.relay_assignment import report_interval_of
 from precache.rules.relay_forgiveness import forget_losses, give_up_old
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
-from precache.rules.relay_seeders import prefer_faster, watch_seeder
+from precache.rules.relay_seeders import prefer_above, prefer_faster, watch_seeder
 from precache.rules.relay_stragglers import note_pace, relieve, straggling, take_from_crowded
 from precache.rules.relay_tree import RelayTree
 
@@ -59,6 +59,7 @@ def joined(relay: Relay, member: RelayMember, now: datetime) -> Relay:
         )
     )
     settle(tree)
+    prefer_above(tree, member.host)
     prefer_faster(tree, member.host)
     settle(tree)
     put_before_slower(tree, member.host)

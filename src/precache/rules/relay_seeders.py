@@ -1,4 +1,4 @@
-"""Whether the seeder has become so slow that another one is faster, although that one starts again."""
+"""Whether another host is to take the place of a seeder: it is much faster, or of a site above."""
 
 from __future__ import annotations
 
@@ -45,16 +45,30 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
         _replace(tree, member.host, rate)
 
 
+def prefer_above(tree: RelayTree, host: str) -> None:
+    """Let a host that has just joined fetch in place of a seeder of a site below, which may not serve it.
+
+    Else the image service would send the image once more, for the site above.
+    """
+    joining = tree[host]
+    if joining.source is not Source.WAIT or not tree.serves(joining):
+        return
+    for seeder in tree.fetching:
+        if joining.site in seeder.above and _has_nothing_yet(tree, seeder):
+            tree.fetch(host)
+            tree.wait(seeder.host)
+            return
+
+
 def prefer_faster(tree: RelayTree, host: str) -> None:
     """Let a host that has just joined fetch in place of the seeder, if that is known to be slow and has nothing yet."""
     joining = tree[host]
     if tree.relay.root or joining.is_leaf or not tree.serves(joining) or joining.source is not Source.HOST:
         return
     for seeder in tree.fetching:
-        is_new = seeder.joined_at is not None and tree.now - seeder.joined_at < _NEW
         if crosses(joining, seeder):
             continue
-        if is_new and not seeder.have_bytes and is_slower(seeder, joining, typical_rate(tree)):
+        if _has_nothing_yet(tree, seeder) and is_slower(seeder, joining, typical_rate(tree)):
             tree.fetch(host)
             tree.wait(seeder.host)
             for child in tree.children(seeder.host):
@@ -77,6 +91,11 @@ def _replace(tree: RelayTree, host: str, rate: int) -> None:
         tree.wait(host)
     else:
         tree.follow(host, parent)
+
+
+def _has_nothing_yet(tree: RelayTree, seeder: RelayMember) -> bool:
+    is_new = seeder.joined_at is not None and tree.now - seeder.joined_at < _NEW
+    return is_new and not seeder.have_bytes
 
 
 def _seeds(member: RelayMember) -> bool:

@@ -66,7 +66,10 @@ def test_one_host_of_each_site_receives_from_the_site_above():
 
 
 def test_no_host_receives_from_a_site_below_or_beside():
-    sites = Sites("edge1-1", "region-1", "edge2-1")
+    sites = Sites("edge1-1")
+    sites.report("edge1-1", ReportKind.PROGRESS, size_bytes=9, have_bytes=1)
+    sites.join("region-1")
+    sites.join("edge2-1")
 
     assert sites.ways() == {"edge1-1": "image_service", "region-1": "wait", "edge2-1": "wait"}
 
@@ -74,6 +77,16 @@ def test_no_host_receives_from_a_site_below_or_beside():
 
     assert sites.ways()["region-1"] == "image_service"
     assert sites.ways()["edge2-1"] == "region-1"
+
+
+def test_a_seeder_that_has_nothing_yet_gives_way_to_a_host_of_the_site_above():
+    sites = Sites("edge1-1", "edge1-2", "region-1", "edge2-1", "region-2")
+
+    ways = sites.ways()
+    assert [host for host, way in ways.items() if way == "image_service"] == ["region-1"]
+    assert ways["edge1-1"].startswith("region")
+    assert ways["edge1-2"] == "edge1-1"
+    assert ways["edge2-1"].startswith("region")
 
 
 def test_if_the_first_host_of_a_site_is_lost_the_next_one_takes_its_place():
