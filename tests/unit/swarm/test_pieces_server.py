@@ -149,8 +149,9 @@ def test_callers_without_a_certificate_keep_no_certified_host_out(file: RelayFil
             sock.sendall(request())
             assert sock.recv(1000).startswith(b"HTTP/1.1 200 ")
         assert strangers[0].recv(10) == b""
-    (line,) = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
-    assert "it was the oldest of 32 that have shown no certificate" in line
+    # At the end of the block a stranger may be refused for another reason: its connection ends.
+    lines = [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
+    assert sum("it was the oldest of 32 that have shown no certificate" in line for line in lines) == 1
 
 
 def test_one_address_takes_no_place_from_another(file: RelayFile) -> None:
