@@ -195,7 +195,9 @@ class PeerConnection(io.RawIOBase):
 
     def _reason(self, error: Exception) -> str:
         match error:
-            case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError() if not self._has_answered:
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ConnectionResetError() | BrokenPipeError() if (
+                not self._has_answered
+            ):
                 return "it closed the connection before it answered; its log says why if it refused this host"
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not accepted ({error.verify_message})"

@@ -154,7 +154,7 @@ class PiecesServer:
         """Do the handshake; return False, after a line in the log, if the caller is refused."""
         try:
             connection.sock.do_handshake()
-        except (ssl.SSLEOFError, ConnectionError):
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):
             _log.debug("The connection from %s ended during the handshake", connection.address)
         except OSError as error:
             if not connection.is_cut:
