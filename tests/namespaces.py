@@ -27,7 +27,6 @@ STRICT_BURST_BYTES = 16_000
 STRICT_PACKET_BYTES = 14_000
 LARGEST_PACKET_BYTES = 65_536
 QUEUE_MS = 20
-"""How long a packet may wait in a link before it is dropped."""
 
 ORIGIN_ADDRESS = "10.77.0.2"
 FIRST_HOST = 11
@@ -45,16 +44,23 @@ class ShapedNetwork:
     """
 
     def __init__(
-        self, bridge: Machine, origin: Machine, hosts: Sequence[Machine], burst_bytes: int, packet_bytes: int
+        self,
+        bridge: Machine,
+        origin: Machine,
+        hosts: Sequence[Machine],
+        *,
+        burst_bytes: int,
+        packet_bytes: int,
+        queue_ms: int,
     ) -> None:
         self._bridge, self.origin = bridge, origin
         self.hosts = {host.name: host for host in hosts}
-        self.burst_bytes, self._packet_bytes = burst_bytes, packet_bytes
+        self.burst_bytes, self._packet_bytes, self._queue_ms = burst_bytes, packet_bytes, queue_ms
         self._ports = {machine.name: f"port{number}" for number, machine in enumerate((origin, *hosts))}
 
     def set_rate(self, machine: Machine, bits_per_s: int) -> None:
         """Give the link of a machine this rate in both directions, now, also while it is used."""
-        bucket = f"root tbf rate {bits_per_s}bit burst {self.burst_bytes}b latency {QUEUE_MS}ms"
+        bucket = f"root tbf rate {bits_per_s}bit burst {self.burst_bytes}b latency {self._queue_ms}ms"
         _run([*machine.inside, "tc", "qdisc", "replace", "dev", "eth0", *bucket.split()])
         _run([*self._bridge.inside, "tc", "qdisc", "replace", "dev", self._ports[machine.name], *bucket.split()])
 
@@ -93,10 +99,17 @@ class ShapedNetwork:
             thread.join()
 
     def _set_address(self, machine: Machine) -> None:
+        # Without ARP: all namespaces share one table of neighbours, which a mesh of 32 hosts would fill.
+        others = [other for other in (self.origin, *self.hosts.values()) if other is not machine]
         lines = (
+            f"link set dev eth0 address {_hardware_address(machine)}",
             f"address add {machine.address}/24 dev eth0",
             f"link set dev eth0 gso_max_size {self._packet_bytes}",
             "link set eth0 up",
+            *(
+                f"neigh add {other.address} lladdr {_hardware_address(other)} dev eth0 nud permanent"
+                for other in others
+            ),
         )
         _run([*machine.inside, "ip", "-batch", "-"], "\n".join(lines))
 
@@ -144,12 +157,14 @@ def shaped_network(
     origin_bits_per_s: int,
     burst_bytes: int = STRICT_BURST_BYTES,
     packet_bytes: int = STRICT_PACKET_BYTES,
+    queue_ms: int = QUEUE_MS,
 ) -> Iterator[ShapedNetwork]:
     """Make a network of hosts `host-1` and so on, and remove it at the end, whatever has happened.
 
     folder: for the output of the processes that hold the namespaces. packet_bytes: the size of the largest packets. The
     kernel cuts those that are larger than the bucket into frames, which costs half of the processor time; but where
-    many connections share a link, a queue with few large packets starves some of them.
+    many connections share a link, a queue with few large packets starves some of them. queue_ms: how long a packet may
+    wait in a link before it is dropped.
     """
     assert 0 < hosts <= MOST_HOSTS
     named = [("bridge", "10.77.0.1"), ("origin", ORIGIN_ADDRESS)]
@@ -164,7 +179,9 @@ def shaped_network(
             list(pool.map(make, named))
         found = {machine.name: machine for machine in machines}
         bridge, origin, *others = (found[name] for name, _ in named)
-        network = ShapedNetwork(bridge, origin, others, burst_bytes, packet_bytes)
+        network = ShapedNetwork(
+            bridge, origin, others, burst_bytes=burst_bytes, packet_bytes=packet_bytes, queue_ms=queue_ms
+        )
         network.connect()
         network.set_rates(bits_per_s, origin_bits_per_s)
         yield network
@@ -189,6 +206,10 @@ def why_no_shaped_network() -> str | None:
         check=False,
     )
     return None if done.returncode == 0 else f"links cannot be shaped here: {done.stderr.strip()}"
+
+
+def _hardware_address(machine: Machine) -> str:
+    return f"02:00:00:00:00:{int(machine.address.rpartition('.')[2]):02x}"
 
 
 def _run(command: Sequence[str], lines: str = "") -> str:
