@@ -20,6 +20,7 @@ from tests.lab.swarm.host import HostResult
 from tests.lab.swarm.site import Forks, Site, results_of, site
 from tests.namespaces import (
     LARGEST_PACKET_BYTES,
+    QUEUE_MS,
     STRICT_BURST_BYTES,
     STRICT_PACKET_BYTES,
     ShapedNetwork,
@@ -31,6 +32,7 @@ PATIENCE = 6
 
 TORRENT_PATIENCE = 4.5
 
+DIRECT_QUEUE_MS = 500
 FAST_BITS_PER_S = 1_000_000_000
 SEED_TIMEOUT_S = 60
 WHOLE = "whole.qcow2"
@@ -55,7 +57,7 @@ class Bench:
         self.network: ShapedNetwork = self._stack.enter_context(network)
         return self
 
-    def _shaped(self, packet_bytes: int) -> AbstractContextManager[ShapedNetwork]:
+    def _shaped(self, packet_bytes: int, queue_ms: int = QUEUE_MS) -> AbstractContextManager[ShapedNetwork]:
         rate = self._size.bits_per_s
         return shaped_network(
             self._folder,
@@ -64,6 +66,7 @@ class Bench:
             origin_bits_per_s=rate,
             burst_bytes=self._size.burst_bytes,
             packet_bytes=packet_bytes,
+            queue_ms=queue_ms,
         )
 
     def __exit__(self, *_: object) -> None:
@@ -76,7 +79,7 @@ class Bench:
         """
         image = "direct.qcow2"
         with (
-            self._shaped(LARGEST_PACKET_BYTES) as network,
+            self._shaped(LARGEST_PACKET_BYTES, DIRECT_QUEUE_MS) as network,
             self._running(network, has_conductor=False) as (running, hosts),
         ):
             return self._timed(running, hosts, image, patience=2 * len(hosts))
