@@ -247,7 +247,7 @@ def test_storing_the_sites_of_hosts_of_hundreds_of_hosts_takes_few_statements(st
 
     assert cost(lambda: store(MANY)) <= ALLOWED
     assert cost(lambda: store(FEW)) <= ALLOWED
-    assert cost(lambda: store(FEW)) == 1  # nothing has changed
+    assert cost(lambda: store(FEW)) <= 2  # nothing has changed
 
 
 def test_messages_of_hosts_in_a_relay_take_as_many_statements_whatever_its_size(stores, cost):

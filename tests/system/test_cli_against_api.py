@@ -24,6 +24,7 @@ from precache.adapters.computes_inprocess import InProcessComputes
 from precache.adapters.images_memory import MemoryImages
 from precache.adapters.inventory_memory import MemoryInventory
 from precache.adapters.jobs_memory import MemoryJobs
+from precache.adapters.relays_memory import MemoryRelays
 from precache.api.app import create_app
 from precache.api.events.feed import JobFeed
 from precache.api.handlers.views import JobViews
@@ -122,6 +123,7 @@ def deployment() -> Iterator[Deployment]:
         ),
         caches=MemoryCacheInventory(find_host=lambda name: inventory.find_hosts([name]).get(name)),
         rates=jobs,
+        relays=MemoryRelays(clock=clock, jobs=jobs),
         images=MemoryImages(images={IMAGE: (record, b"content")}),
         policy=AllowAll(),
         clock=clock,
