@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,19 @@ MIB = 1024**2
 COMPLAINTS = ("Traceback", "Exception ignored", "Exception in thread", "Fatal Python error", "Warning:")
 """Messages of Python or a library on errors that were not handled."""
 
+LINES_AROUND = 40
+
 KILLED = -signal.SIGKILL  # by the test itself
+
+
+def complaints(logs: Iterable[str]) -> list[str]:
+    """Return each complaint of these logs, with the lines around it."""
+    found = []
+    for log in logs:
+        lines = log.splitlines()
+        at = [number for number, line in enumerate(lines) if any(each in line for each in COMPLAINTS)]
+        found += ["\n".join(lines[max(number - 5, 0) : number + LINES_AROUND]) for number in at]
+    return found
 
 
 @pytest.fixture
@@ -49,7 +61,7 @@ def new_service(tmp_path: Path, images: Path) -> Iterator[Callable[..., LocalSer
     yield make
     codes = [service.stop() for service in made]
     logs = [service.whole_log for service in made]
-    assert not any(complaint in log for log in logs for complaint in COMPLAINTS), "\n".join(logs)
+    assert not complaints(logs), "\n".join(logs)
     assert all(code in (0, KILLED) for code in codes), codes
 
 
@@ -88,7 +100,7 @@ def here(
     """A deployment of two cells beside a real cloud, which must print no traceback."""
     with deployed(tmp_path_factory.mktemp("deployed"), cloud, rabbitmq, mariadb) as running:
         yield running
-    assert not [name for name, log in running.precache.logs().items() if any(each in log for each in COMPLAINTS)]
+    assert not complaints(running.precache.logs().values())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.system.conftest import COMPLAINTS
+from tests.system.conftest import complaints
 from tools.local_service import LocalService
 
 
@@ -21,5 +21,5 @@ def serving(root: Path, *, hosts: str, environment: Mapping[str, str]) -> Iterat
         yield service
     finally:
         code = service.stop()
-    assert not any(complaint in service.log for complaint in COMPLAINTS), service.log
+    assert not complaints([service.log]), service.log
     assert code == 0
