@@ -15,7 +15,7 @@ from precache.config.options import OptionGroup, settings_of
 from precache.core.errors import InvalidConfiguration
 from precache.core.orders import MOST_BYTES_PER_S
 from precache.core.sizes import DiskAmount
-from precache.imagecache.kept_downloads import KeepLimits
+from precache.imagecache.keep_limits import KeepLimits
 from precache.rules.eviction import Cleaning
 from precache.rules.opt_in import OptIn, PrecacheImages
 

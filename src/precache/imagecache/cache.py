@@ -25,7 +25,8 @@ from precache.imagecache.cleaning.orphans import remove_orphaned_records, remove
 from precache.imagecache.cleaning.removal_log import RemovalLog
 from precache.imagecache.disks.directory_mark import mark_directory
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.kept_downloads import KeepLimits, KeptDownloads
+from precache.imagecache.keep_limits import KeepLimits
+from precache.imagecache.kept_downloads import KeptDownloads
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.ownership import check_writable, make_directory

@@ -1,7 +1,7 @@
-"""The two files of each kept download, or of kept pieces: the data, and a record that says what it is.
+"""The files of each kept download, kept pieces or kept decoding: the data, and a record that says what it is.
 
-Nova's cleaner ignores their names. The record is written last and removed first, so data without a record is left over.
-The caller excludes others that change the same files.
+A decoding has a third one, the side file. Nova's cleaner ignores their names. The record is written last and removed
+first, so data without a record is left over. The caller excludes others that change the same files.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from precache.core.images import Image, ImageId
-from precache.imagecache.names import KEPT, parse_temporary, temporary_name
+from precache.imagecache.kept_record import FileState, KeptDecoding, KeptDownloadRecord
+from precache.imagecache.names import KEPT, KEPT_SIDE, parse_temporary, temporary_name
 from precache.imagecache.publish import open_directory, open_own
 from precache.imagecache.space.disk_usage import allocated_bytes
 from precache.imagecache.staging import create_file
@@ -23,48 +23,6 @@ from precache.imagecache.staging import create_file
 _MOST_RECORD_BYTES = 1 << 16
 
 _DIRECTORY_GONE = (FileNotFoundError, NotADirectoryError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptDownloadRecord:
-    """What the data of a kept download is.
-
-    size_bytes, digest: of the whole image. jobs: those that want it. kept_at: or when no job wanted it any more.
-    form: empty for a download, which is whole up to `received_bytes`. For pieces that came from other hosts, the form
-        of the file in which they are, anywhere; then size_bytes is of this file, and there is no digest: each piece is
-        checked when it is used. Releases that do not know the field remove such data, because of the digest.
-    """
-
-    image: str
-    size_bytes: int
-    digest: str
-    received_bytes: int
-    kept_at: str
-    jobs: tuple[str, ...]
-    form: str = ""
-
-    @classmethod
-    def read(cls, text: bytes) -> KeptDownloadRecord:
-        """Raises ValueError, KeyError, TypeError for anything that is not a record."""
-        fields: dict[str, Any] = json.loads(text)
-        fields = {"form": ""} | fields | {"jobs": tuple(map(str, fields["jobs"]))}
-        record = cls(**{name: fields[name] for name in cls.__slots__})
-        if not 0 < record.received_bytes <= record.size_bytes or record.kept_time.tzinfo is None:
-            raise ValueError("the numbers of the record are impossible")
-        return record
-
-    @property
-    def kept_time(self) -> datetime:
-        return datetime.fromisoformat(self.kept_at)
-
-    def fits(self, image: Image) -> bool:
-        """Return whether the image has still the data that was being received."""
-        is_of_image = (self.image, self.size_bytes, self.digest) == (image.id, image.size_bytes, str(image.digest))
-        return is_of_image and not self.form
-
-    def fits_pieces(self, image: ImageId, form: str) -> bool:
-        """Return whether the data is pieces of the image in this form."""
-        return bool(self.form) and (self.image, self.form) == (image, form)
 
 
 class KeptDownloadFiles:
@@ -77,13 +35,17 @@ class KeptDownloadFiles:
         """Return the path of the data that is kept for the entry, or would be."""
         return self._path(entry, "data")
 
+    def has_data(self, entry: str) -> bool:
+        """Return whether there is data; not while a decoding goes on, or after it was killed."""
+        return os.path.lexists(self.data_path(entry))
+
     def records(self) -> list[tuple[str, KeptDownloadRecord | None]]:
         """Return the entries for which there is a file, each with its record; None if that cannot be read."""
         try:
             names = [path.name for path in self._directory.iterdir()]
         except _DIRECTORY_GONE:
             return []
-        found = {parsed[0] for name in names if (parsed := parse_temporary(name)) and parsed[1] == KEPT}
+        found = {parsed[0] for name in names if (parsed := parse_temporary(name)) and parsed[1] in (KEPT, KEPT_SIDE)}
         return [(entry, self.read_record(entry)) for entry in sorted(found)]
 
     def read_record(self, entry: str) -> KeptDownloadRecord | None:
@@ -124,8 +86,43 @@ class KeptDownloadFiles:
         _truncate(path, record.received_bytes)
         if not _is_same(data, path):
             self._path(entry, "record").unlink(missing_ok=True)  # it is that of other data
+            self._side_path(entry).unlink(missing_ok=True)
             path.rename(data)
         self.write_record(entry, record)
+
+    def flush(self, path: Path) -> None:
+        """Write a file of the directory to the disk, if it exists. Raises OSError."""
+        with open_directory(self._directory) as directory:
+            _flushed_state(path.name, directory)
+
+    def store_decoding(self, entry: str, result: Path, side: Path) -> tuple[FileState, FileState | None]:
+        """Move both files of a decoding to their places, and return their states for a record that follows.
+
+        side: may not exist. The data is on the disk when this returns. Raises OSError.
+        """
+        self.remove(entry)
+        result.rename(self.data_path(entry))
+        with suppress(FileNotFoundError):
+            side.rename(self._side_path(entry))
+        with open_directory(self._directory) as directory:
+            kept = _flushed_state(self.data_path(entry).name, directory)
+            if kept is None:
+                raise FileNotFoundError(None, "the result of a decoding is gone", str(self.data_path(entry)))
+            return kept, _flushed_state(self._side_path(entry).name, directory)
+
+    def move_decoding(self, entry: str, decoding: KeptDecoding, result: Path, side: Path) -> bool:
+        """Move both files of a decoding to these paths if they are what the record says; return whether they are.
+
+        The record stays: with other files it is useless. Raises OSError.
+        """
+        with open_directory(self._directory) as directory:
+            states = [_flushed_state(path.name, directory) for path in (self.data_path(entry), self._side_path(entry))]
+        if states != [decoding.result, decoding.side]:
+            return False
+        self.data_path(entry).rename(result)
+        if decoding.side is not None:
+            self._side_path(entry).rename(side)
+        return True
 
     def write_record(self, entry: str, record: KeptDownloadRecord) -> None:
         """Write the record in place of the earlier one. Raises OSError; then the earlier one is still there."""
@@ -155,9 +152,12 @@ class KeptDownloadFiles:
         return stat.S_ISREG(found.st_mode) and found.st_nlink == links and found.st_size >= received_bytes
 
     def remove(self, entry: str) -> None:
-        """Remove both files; harmless if there is none. Raises OSError."""
-        for kind in ("record", "data"):
-            self._path(entry, kind).unlink(missing_ok=True)
+        """Remove all files; harmless if there is none. Raises OSError."""
+        for path in (self._path(entry, "record"), self.data_path(entry), self._side_path(entry)):
+            path.unlink(missing_ok=True)
+
+    def _side_path(self, entry: str) -> Path:
+        return self._directory / temporary_name(entry, KEPT_SIDE, "data")
 
     def _path(self, entry: str, kind: str) -> Path:
         return self._directory / temporary_name(entry, KEPT, kind)
@@ -168,6 +168,22 @@ def _is_same(one: Path, other: Path) -> bool:
         return os.path.samestat(one.lstat(), other.lstat())
     except FileNotFoundError:
         return False
+
+
+def _flushed_state(name: str, directory: int) -> FileState | None:
+    """Write the file to the disk, and return its state; None if there is none.
+
+    Raises OSError, also if it is a link, has another name, too, or is another user's.
+    """
+    try:
+        fd = open_own(name, directory)
+    except FileNotFoundError:
+        return None
+    try:
+        os.fsync(fd)
+        return FileState.of(os.fstat(fd))
+    finally:
+        os.close(fd)
 
 
 def _truncate(path: Path, size_bytes: int) -> None:

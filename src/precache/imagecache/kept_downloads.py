@@ -7,45 +7,33 @@ without it, so that a job can be removed from the record while another job downl
 The jobs of a record are those that want it: they were paused, and have not ended since. Without one it is removed.
 
 A download that goes on writes to the same file under a second name. So after a kill the kept data is still there. Of
-pieces from other hosts the second name is made when their file is: each is checked again when it is used.
+pieces from other hosts the second name is made when their file is: each is checked again when it is used. The files of
+a decoding are moved in place of that, because nothing verifies them again.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from pathlib import Path
 
 from precache.core.errors import CacheUnusable
 from precache.core.images import Image, ImageId
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.kept_download_files import KeptDownloadFiles, KeptDownloadRecord
+from precache.imagecache.keep_limits import KeepLimits
+from precache.imagecache.kept_download_files import KeptDownloadFiles
+from precache.imagecache.kept_record import DecodingState, KeptDecoding, KeptDownloadRecord
 from precache.imagecache.names import entry_name
 from precache.imagecache.os_errors import explain
+from precache.imagecache.space.disk_usage import allocated_by
 from precache.ports.clock import Clock
 
 _log = logging.getLogger(__name__)
 
 _MOST_JOBS = 100  # of one record; a later job finds the data all the same
-
-UNWANTED_AGE = timedelta(hours=1)
-"""How long data stays that no job wants: longer than the wait between two attempts of a task, which use it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeepLimits:
-    """The most that is kept. If it is more, the oldest is removed first.
-
-    images: how many downloads. total_bytes: of all of them. age: of each, since it was paused.
-    """
-
-    images: int = 20
-    total_bytes: int = 50 << 30
-    age: timedelta = timedelta(days=7)
 
 
 class KeptDownloads:
@@ -61,8 +49,17 @@ class KeptDownloads:
 
     def bytes_of(self, image: ImageId) -> int:
         """Return how much of the image is kept."""
-        record = self._files.read_record(entry_name(image))
-        return 0 if record is None else record.received_bytes
+        entry = entry_name(image)
+        record = self._files.read_record(entry)
+        return record.received_bytes if record is not None and self._files.has_data(entry) else 0
+
+    def occupied_bytes(self, image: ImageId) -> int:
+        """Return how much of the space that a fetch of the image needs is occupied by what is kept."""
+        entry = entry_name(image)
+        record = self._files.read_record(entry)
+        if record is None or not self._files.has_data(entry):
+            return 0
+        return record.received_bytes if record.decoding is None else record.decoding.result.occupied_bytes
 
     def bytes_of_pieces(self, image: ImageId, form: str) -> int:
         """Return how much of the image in this form is kept as pieces from other hosts."""
@@ -101,11 +98,66 @@ class KeptDownloads:
         disk, loses this download only.
         """
         entry = entry_name(image.id)
-        is_allowed = 0 < received_bytes <= self._limits.total_bytes and self._limits.images > 0
-        if not is_allowed or image.digest is None or image.size_bytes is None:
+        record = self._record(image, received_bytes, job_id)
+        if record is None or received_bytes > self._limits.total_bytes:
             self.remove(entry)
             return 0
-        record = KeptDownloadRecord(
+        return self._keep(image, record, (), lambda record: self._files.store(entry, path, record))
+
+    def decoding_of(self, image: Image, decoder: str) -> KeptDownloadRecord | None:
+        """Return the record of what this decoder has made of the image; None if there is nothing that it can use.
+
+        The files may have been changed meanwhile: `take_decoding` checks them.
+        """
+        record = self._files.read_record(entry_name(image.id))
+        return record if record is not None and record.fits_decoding(image, decoder) else None
+
+    def take_decoding(self, image: Image, decoder: str, result: Path, side: Path) -> KeptDownloadRecord | None:
+        """Move what this decoder has made of the image to these paths, and return its record; None if nothing fits.
+
+        The files are not linked as those of downloads, so they are lost if this process is killed. The record stays for
+        the jobs that want it. What cannot be used is left to `take`, which removes it. The caller holds the entry's
+        lock.
+        """
+        entry = entry_name(image.id)
+        record = self.decoding_of(image, decoder)
+        if record is None or record.decoding is None:
+            return None
+        try:
+            if self._files.move_decoding(entry, record.decoding, result, side):
+                return record
+            _log.warning("What is kept of image %s was changed meanwhile, and cannot be used", image.id)
+        except OSError as error:
+            _log.warning("What is kept of image %s cannot be used: %s", image.id, explain(error))
+        for path in (result, side):
+            path.unlink(missing_ok=True)
+        return None
+
+    def keep_decoding(self, image: Image, state: DecodingState, result: Path, side: Path, job_id: str | None) -> int:
+        """Keep both files of a decoding, as `keep`, and return how many bytes of the image are in them.
+
+        side: may not exist.
+        """
+        entry = entry_name(image.id)
+        record = self._record(image, state.received_bytes, job_id)
+        if record is None or allocated_by(result, side) > self._limits.total_bytes:
+            self.remove(entry)
+            return 0
+
+        def store(record: KeptDownloadRecord) -> None:
+            files = self._files.store_decoding(entry, result, side)
+            decoding = KeptDecoding(
+                digest=record.digest, decoder=state.decoder, hash_state=state.hash_state, result=files[0], side=files[1]
+            )
+            self._files.write_record(entry, replace(record, digest="", decoding=decoding))
+
+        return self._keep(image, record, (result, side), store)
+
+    def _record(self, image: Image, received_bytes: int, job_id: str | None) -> KeptDownloadRecord | None:
+        """Return the record of this part of the image; None if it may not be kept, or could not be verified later."""
+        if received_bytes <= 0 or not self._limits.images or image.digest is None or image.size_bytes is None:
+            return None
+        return KeptDownloadRecord(
             image=image.id,
             size_bytes=image.size_bytes,
             digest=str(image.digest),
@@ -113,19 +165,31 @@ class KeptDownloads:
             kept_at=self._clock.now().isoformat(),
             jobs=(job_id,) if job_id else (),
         )
+
+    def _keep(
+        self,
+        image: Image,
+        record: KeptDownloadRecord,
+        flushed: Iterable[Path],
+        store: Callable[[KeptDownloadRecord], None],
+    ) -> int:
+        """Store the data and the record, and return the bytes. flushed: files that are written to the disk before."""
+        entry = entry_name(image.id)
         try:
+            for path in flushed:  # before others wait for the records
+                self._files.flush(path)
             with self._changes:
                 earlier = self._files.read_record(entry)
-                if earlier is not None and earlier.fits(image):
+                if earlier is not None and earlier.is_of(image):
                     record = replace(record, jobs=_joined(earlier.jobs, record.jobs))
-                self._files.store(entry, path, record)
+                store(record)
         except OSError as error:
             _log.warning("What was received of image %s is not kept: %s", image.id, explain(error))
             with suppress(OSError):  # `clean` tries again
                 self.remove(entry)
             return 0
         self._remove_most()
-        return received_bytes
+        return record.received_bytes
 
     def take_pieces(self, image: ImageId, form: str, path: Path) -> int:
         """Make the kept pieces of the image in this form the file at `path`, and return its size; 0 if there are none.
@@ -214,29 +278,16 @@ class KeptDownloads:
 
     def _why_useless(self, entry: str, record: KeptDownloadRecord | None) -> str:
         """Return why it can be removed; empty if it may be of use."""
-        if record is None:
+        if record is None or not self._files.has_data(entry):
             return "it is left over"
         if (self._directory / entry).exists():
             return "the image is in the cache"
-        most = self._limits.age if record.jobs else min(UNWANTED_AGE, self._limits.age)
-        return "it was not resumed in time" if record.kept_time + most <= self._clock.now() else ""
+        return "it was not resumed in time" if self._limits.is_too_old(record, self._clock.now()) else ""
 
     def _remove_most(self) -> None:
-        """Remove the oldest until the rest is within the limits, those first that no job wants.
-
-        Pieces that arrive at this moment are such, and stay because they are in use: they take no room from downloads
-        that jobs have paused.
-        """
-        kept = [
-            (bool(record.jobs), record.kept_time, entry, record.received_bytes)
-            for entry, record in self._files.records()
-            if record
-        ]
-        count, total = 0, 0
-        for _, _, entry, received_bytes in sorted(kept, reverse=True):
-            count, total = count + 1, total + received_bytes
-            if count > self._limits.images or total > self._limits.total_bytes:
-                self._remove_if_free(entry, "there is more than [image_cache] paused_images or paused_bytes")
+        kept = [(entry, record) for entry, record in self._files.records() if record]
+        for entry in self._limits.exceeding(kept):
+            self._remove_if_free(entry, "there is more than [image_cache] paused_images or paused_bytes")
 
     def _remove_if_free(self, entry: str, reason: str) -> None:
         with self._held(entry) as is_held:

@@ -14,6 +14,9 @@ from precache.core.cache_entries import entry_name as entry_name
 KEPT = "kept"
 """In the place of the token of a staging: the names of what is kept of a paused download."""
 
+KEPT_SIDE = "keptside"
+"""The same for the side file of a paused decoding. Earlier releases remove it at their start, as of a dead process."""
+
 SHARERS = ".precache-sharers"
 """The directory in the cache in which the hosts that share it announce themselves."""
 

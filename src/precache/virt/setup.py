@@ -14,7 +14,7 @@ from typing import Protocol
 from precache.core.sizes import NOTHING, DiskAmount
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.kept_downloads import KeepLimits
+from precache.imagecache.keep_limits import KeepLimits
 from precache.imagecache.staging import EntryFetcher
 from precache.ports.clock import Clock
 from precache.ports.virt_driver import VirtDriver

@@ -13,7 +13,7 @@ import pytest
 from precache.adapters.clock_memory import MemoryClock
 from precache.core.images import Digest, Image, parse_image_id
 from precache.imagecache.cache import ImageCache
-from precache.imagecache.kept_downloads import KeepLimits
+from precache.imagecache.keep_limits import KeepLimits
 from precache.imagecache.names import entry_name
 from precache.rules.expiry import Shape, shape_of
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from precache.imagecache.entry_lock import EntryLocks
-from precache.imagecache.names import KEPT, parse_temporary
+from precache.imagecache.names import KEPT, KEPT_SIDE, parse_temporary
 from precache.imagecache.os_errors import explain
 from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.staging import hold_if_dead
@@ -39,7 +39,7 @@ def remove_temporary_files(directory: Path, locks: EntryLocks) -> None:
     fillings: dict[tuple[str, str], list[Path]] = {}
     for path in directory.iterdir():
         filling = parse_temporary(path.name)
-        if filling is not None and filling[1] != KEPT:
+        if filling is not None and filling[1] not in (KEPT, KEPT_SIDE):
             fillings.setdefault(filling, []).append(path)
     for (entry, token), paths in fillings.items():
         with locks.hold_if_free(entry) as is_held:
