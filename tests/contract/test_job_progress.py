@@ -203,6 +203,20 @@ def test_a_job_that_is_cancelled_before_it_began_has_nothing_left(stores):
     assert (progress.bytes_total, progress.bytes_left) == (0, 0)
 
 
+def test_what_decoded_an_image_is_stored_until_the_task_is_tried_again(running):
+    failed = TaskResult(DEBIAN, Outcome.ERROR, 1000, "disk full", decoded_by="qemu-img (it is encrypted)")
+    ended(running, "cmp-1", failed, TaskResult(UBUNTU, Outcome.CACHED, decoded_by="stream"))
+    finish(running, JobState.FAILED)
+
+    assert decoders(running) == {"qemu-img (it is encrypted)", "stream", ""}
+    running.steering.retry(job_id(1))
+    assert decoders(running) == {"stream", ""}
+
+
+def decoders(stores):
+    return {each.decoded_by for each in stores.queries.list_tasks(job_id(1))}
+
+
 class TestSwarm:
     """Tasks by swarm: from which host and from where their bytes come."""
 

@@ -12,7 +12,7 @@ TASK_FIELDS = frozenset(
         "job_id", "host", "cell", "image", "image_name", "state", "outcome", "phase", "bytes_done", "bytes_total",
         "attempts", "failures", "reason", "started_at", "finished_at", "reported_at", "rate_bytes_per_s", "parent",
         "bytes_image_service", "bytes_hosts", "bytes_cache",
-        "earlier_image_service", "earlier_hosts", "earlier_cache",
+        "earlier_image_service", "earlier_hosts", "earlier_cache", "decoded_by",
     }
 )  # fmt: skip
 JOB_FIELDS = frozenset(

@@ -167,6 +167,7 @@ class ProcessImages:
                 result,
                 bytes_moved=watch.bytes_moved,
                 bytes_from=watch.bytes_from,
+                decoded_by=watch.decoded_by,
                 started_at=started_at,
                 finished_at=self._clock.now(),
             )

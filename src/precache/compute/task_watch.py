@@ -26,7 +26,9 @@ hosts take part that their reports to relays are most of what the bus may carry.
 
 
 class TaskWatch:
-    """The ports `Watcher` and `SourceWatcher` for one task: reports progress, and stores the number of received bytes.
+    """The ports `Watcher`, `SourceWatcher` and `DecodingWatcher` for one task.
+
+    It reports progress, and stores the number of received bytes.
 
     Of a transfer by swarm it reports seldom: at each change of the phase or of the parent, and else every two seconds,
     or less often than the interval of the relay. Thousands of hosts work at the same time then, and each reports to the
@@ -64,6 +66,7 @@ class TaskWatch:
         self.bytes_done = 0
         self.bytes_from: BytesFrom | None = None
         """From where the bytes came; None unless it is a transfer by swarm."""
+        self.decoded_by = ""
 
     @property
     def job_id(self) -> str:
@@ -97,6 +100,9 @@ class TaskWatch:
     def note_source(self, parent: str, bytes_from: BytesFrom, interval: timedelta) -> None:
         self._parent, self.bytes_from = parent, bytes_from
         self._pause_s = LEAST_PAUSE_S + _SELDOM * max(0.0, interval.total_seconds() - LEAST_PAUSE_S)
+
+    def note_decoder(self, decoded_by: str) -> None:
+        self.decoded_by = decoded_by
 
     def _is_due(self, phase: Phase) -> bool:
         """Return whether this is to be reported, and note that it is."""

@@ -22,6 +22,9 @@ from precache.core.orders import ImageOrder, first_orders
 from precache.core.targets import NO_TARGET, Target
 from precache.core.text import plain_line
 
+DECODED_BY_LENGTH = 255
+"""The most characters of `decoded_by`."""
+
 
 class JobState(StrEnum):
     """The states of a job.
@@ -289,6 +292,8 @@ class Task:
     bytes_image_service, bytes_hosts, bytes_cache: of a task by swarm, as of `BytesFrom`; None of others.
     earlier_image_service, earlier_hosts, earlier_cache: the part of these that attempts before this one received, up to
         a pause or a failure; None if there was none.
+    decoded_by: what has made the raw disk of the image: `stream`, `qemu-img` or `qemu-img (REASON)`; empty if nothing
+        was decoded, as for an image that was there, came from another host, or is kept as it is.
     """
 
     job_id: str
@@ -315,6 +320,7 @@ class Task:
     earlier_image_service: int | None = None
     earlier_hosts: int | None = None
     earlier_cache: int | None = None
+    decoded_by: str = ""
 
     @property
     def bytes_from(self) -> BytesFrom:
@@ -380,6 +386,7 @@ class TaskResult:
     reason: any text; it is converted to one line that can be stored and sent.
     may_pass: another attempt may succeed.
     bytes_from: of a task by swarm, from where the bytes came; None of others.
+    decoded_by: as of `Task`; any text, which is converted as `reason` is.
     """
 
     image: ImageId
@@ -390,9 +397,11 @@ class TaskResult:
     finished_at: datetime | None = None
     may_pass: bool = False
     bytes_from: BytesFrom | None = None
+    decoded_by: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", plain_line(self.reason))
+        object.__setattr__(self, "decoded_by", plain_line(self.decoded_by, DECODED_BY_LENGTH))
 
 
 @dataclass(frozen=True, slots=True)

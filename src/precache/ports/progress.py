@@ -35,6 +35,21 @@ def note_source(watch: Watcher, parent: str, bytes_from: BytesFrom, interval: ti
         note(parent, bytes_from, interval)
 
 
+class DecodingWatcher(Protocol):
+    """A watcher that also wants to know what has made the raw disk of the image."""
+
+    def note_decoder(self, decoded_by: str) -> None:
+        """Accept it once, when the image is complete; as `Task.decoded_by`."""
+        ...
+
+
+def note_decoder(watch: Watcher, decoded_by: str) -> None:
+    """Tell the watcher, if it wants to know it."""
+    note = getattr(watch, "note_decoder", None)
+    if note is not None:
+        note(decoded_by)
+
+
 class Watcher(Protocol):
     """Follows one image on one host, from inside the transfer."""
 

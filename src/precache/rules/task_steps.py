@@ -207,6 +207,7 @@ def ended(task: Task, result: TaskResult, now: datetime) -> Task:
         reason=result.reason,
         started_at=result.started_at or task.started_at,
         finished_at=result.finished_at or now,
+        decoded_by=result.decoded_by,
         **_NO_REPORT,
         **_sources(task, of_attempt),
     )

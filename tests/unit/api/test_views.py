@@ -144,6 +144,7 @@ def test_a_task_is_shown_with_every_field() -> None:
         "bytes_total": 4,
         "parent": None,
         "bytes_from": None,
+        "decoded_by": "",
         "rate_bytes_per_s": 2,
         "eta_s": 1,
         "reported_at": "2026-11-22T12:00:00.000000Z",

@@ -24,6 +24,15 @@ def test_show_prints_the_job_and_every_task(run: Run, service: StubService) -> N
     assert (told["bytes_done"], told["reason"]) == (7, "disk full")
 
 
+def test_a_table_of_tasks_shows_what_decoded_the_images_if_any_was_decoded(run: Run, service: StubService) -> None:
+    by_qemu = task("cmp-1", outcome="cached", decoded_by="qemu-img (it is encrypted)")
+    service.frames = [("succeeded", [by_qemu, task("cmp-2", outcome="existing")])]
+    assert "qemu-img (it is encrypted)" in run("job", "show", JOB_ID).out
+
+    service.frames = [("succeeded", [task("cmp-1", outcome="existing")])]
+    assert "decoded_by" not in run("job", "show", JOB_ID).out
+
+
 def test_show_with_wait_ends_as_the_job_ended(run: Run, service: StubService) -> None:
     service.frames = [("running", [task("cmp-1")]), ("failed", [task("cmp-1", outcome="error")])]
 

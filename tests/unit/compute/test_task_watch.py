@@ -12,7 +12,7 @@ from precache.core.errors import Stopped
 from precache.core.images import parse_image_id
 from precache.core.jobs import Phase, TaskProgress
 from precache.core.stopping import StopReason
-from precache.ports.progress import note_source
+from precache.ports.progress import note_decoder, note_source
 from precache.rules.relay_assignment import report_interval_s
 
 IMAGE = parse_image_id("70a599e0-31e7-49b7-b260-868f441e862b")
@@ -103,5 +103,9 @@ def test_a_stop_is_seen_at_every_look(world):
     assert len(world.taken()) == 1
 
 
-def test_a_watcher_that_is_a_function_needs_no_sources():
-    note_source(lambda _phase, _done, _total: None, "cmp-2", BytesFrom(), timedelta())
+def test_a_watcher_that_is_a_function_needs_neither_sources_nor_decoders():
+    def watch(_phase, _done, _total):
+        return None
+
+    note_source(watch, "cmp-2", BytesFrom(), timedelta())
+    note_decoder(watch, "stream")

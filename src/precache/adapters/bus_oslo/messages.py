@@ -216,6 +216,7 @@ def _result_message(result: HostResult) -> dict[str, Any]:
         "finished_at": instant_text(result.finished_at),
         **({"may_pass": True} if result.may_pass else {}),
         **_source_fields(result.bytes_from),
+        **({"decoded_by": result.decoded_by} if result.decoded_by else {}),
     }
 
 
@@ -237,7 +238,7 @@ def _read_result(item: Mapping[str, Any]) -> HostResult:
         return TaskPaused(read_image(item.get("image")), read_size(item, "bytes_kept"))
     if word not in _HOST_OUTCOMES:
         raise Malformed("outcome is not one that a host decides")
-    reason = item.get("reason", "")
+    reason, decoded_by = item.get("reason", ""), item.get("decoded_by", "")
     return TaskResult(
         read_image(item.get("image")),
         Outcome(word),
@@ -247,6 +248,7 @@ def _read_result(item: Mapping[str, Any]) -> HostResult:
         read_instant(item.get("finished_at")),
         item.get("may_pass") is True,
         _read_sources(item),
+        decoded_by if isinstance(decoded_by, str) else "",
     )
 
 

@@ -42,6 +42,7 @@ _TO_RETRY = {
     "earlier_image_service": None,
     "earlier_hosts": None,
     "earlier_cache": None,
+    "decoded_by": "",
     "reason": "",
     "started_at": None,
     "finished_at": None,

@@ -273,6 +273,8 @@ tasks = Table(
     Column("earlier_image_service", BigInteger),
     Column("earlier_hosts", BigInteger),
     Column("earlier_cache", BigInteger),
+    # The default is for the previous release, whose hosts do not say it.
+    Column("decoded_by", NAME, nullable=False, server_default=text("''")),
     # For the list of one state or outcome, in the order of the list.
     Index("ix_tasks_standing", "job", "state", "outcome", "host_position", "image_position"),
     sqlite_with_rowid=False,

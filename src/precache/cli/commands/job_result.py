@@ -86,6 +86,7 @@ TASK_FIELDS: Fields = {
     "bytes_total": Field(Bytes, left_out=8),
     "parent": Field(Text, left_out=13),
     "bytes_from": Field(Sources, left_out=14),
+    "decoded_by": Field(Text, left_out=15),
     "rate_bytes_per_s": Field(Rate, left_out=5),
     "eta_s": Field(TimeLeft, left_out=9),
     "attempts": Field(plain, left_out=3),
@@ -97,8 +98,8 @@ TASK_FIELDS: Fields = {
 }
 # The fields that fit a terminal; -f json and `job task list` have all. For a task without an outcome the column
 # `outcome` shows its state or phase.
-_IN_TABLE = ("host", "image", "outcome", "bytes_done", "reason", "started_at", "finished_at")
-_TASK_LEAST_NEEDED = ("started_at", "finished_at", "bytes_done")
+_IN_TABLE = ("host", "image", "outcome", "bytes_done", "decoded_by", "reason", "started_at", "finished_at")
+_TASK_LEAST_NEEDED = ("decoded_by", "started_at", "finished_at", "bytes_done")
 _AFTER_WAITING = ("id", "state", "counts")
 _ONLY_IF_SET = frozenset(
     {
@@ -232,8 +233,9 @@ class JobCommand(ShowJobCommand):
 
     def _write_tasks(self, parsed_args: argparse.Namespace, tasks: Sequence[JsonObject]) -> None:
         # A single image is named above; its column would leave too little space for the reasons.
-        has_several_images = len({task.get("image") for task in tasks}) > 1
-        fields = [field for field in _IN_TABLE if field != "image" or has_several_images]
+        without = {"image"} if len({task.get("image") for task in tasks}) == 1 else set()
+        without |= set() if any(task.get("decoded_by") for task in tasks) else {"decoded_by"}
+        fields = [field for field in _IN_TABLE if field not in without]
         rows = [[_in_table(task).get(field) for field in fields] for task in tasks]
         table = Table()
         table.least_needed = _TASK_LEAST_NEEDED

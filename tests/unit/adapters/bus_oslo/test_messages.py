@@ -53,6 +53,7 @@ RESULTS = [
     TaskResult(IMAGE, Outcome.ERROR, 0, "no space on \N{SNOWMAN}"),
     TaskResult(IMAGE, Outcome.CANCELLED, 5),
     TaskResult(IMAGE, Outcome.CACHED, 7, bytes_from=BytesFrom(image_service=1, hosts=2, cache=4)),
+    TaskResult(IMAGE, Outcome.CACHED, 7, decoded_by="qemu-img (it is encrypted)"),
     *(TaskResult(IMAGE, Outcome(word), 0, "why") for word in ("intact", "corrupt", "unverifiable", "purged", "absent")),
     *(TaskResult(IMAGE, outcome) for outcome in (Outcome.IN_USE, Outcome.PINNED, Outcome.UNPINNED)),
     TaskPaused(IMAGE, 2**40),
@@ -301,6 +302,13 @@ def test_a_reason_is_fit_for_a_terminal():
 
     assert result.reason.startswith("a ]0;b c")
     assert len(result.reason) == 1000
+
+
+@pytest.mark.parametrize(("sent", "read"), [("a\x1b]0;b\nc" + "x" * 5000, "a ]0;b c" + "x" * 247), (7, ""), (None, "")])
+def test_what_decoded_an_image_is_one_short_line(sent, read):
+    message = results_message(RESULTS[:1])["results"][0] | {"decoded_by": sent}
+
+    assert [result.decoded_by for result in read_results({"results": [message]})] == [read]
 
 
 @pytest.mark.parametrize(
