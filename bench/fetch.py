@@ -1,8 +1,9 @@
-"""Measures how long it takes to cache an image: with Precache, with Nova, and each stage alone, in alternation.
+"""Measures what it costs to cache an image: with Precache, in both of its ways, with Nova, and each stage alone.
 
     make bench-fetch [SIZE_MIB=1024] [ROUNDS=5] [KEEP=1]
 
-`README.md` has the method. A run of full size writes its results to `results/`, a smaller one to `var/bench/`.
+`README.md` has the method. A run of full size writes its results to `results/` and into `README.md`, a smaller one to
+`var/bench/`.
 The last line printed is JSON.
 """
 
@@ -23,7 +24,7 @@ from bench import stages
 from bench.images import IMAGES, TestImage
 from bench.machine import describe_machine
 from bench.meter import MeasuredProcess
-from bench.report import figures, markdown
+from bench.report import SIDES, aims, figures, markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH = ROOT / "var" / "bench"
@@ -33,8 +34,14 @@ NOVA_PYTHON = SCRATCH / "venv" / "bin" / "python"
 FULL_SIZE_MIB = 1024
 FULL_ROUNDS = 5
 EXISTING_CALLS = 20
-DISK_PER_DATA = 10
+DISK_PER_DATA = 12
 """Free space needed, as a multiple of the data in one image: the images, Nova's two copies, and a reserve."""
+
+QEMU_IMG_ALONE = "OS_IMAGE_CACHE__DECODE_WHILE_STREAMING=false"
+"""The setting by which Precache stores the download, and has qemu-img convert it."""
+
+README = ROOT / "bench" / "README.md"
+README_TABLE = ("<!-- the table of the last full run begins -->\n", "<!-- it ends -->\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +66,7 @@ class Bench:
     def run(self, served: list[Served]) -> None:
         for number in range(self.rounds):
             for one in served:
-                sides = ["ours", "nova"] if number % 2 == 0 else ["nova", "ours"]
-                for side in sides:
+                for side in _in_turn(one, number):
                     self._note(one, side, self._cache_image(one, side, is_first=number == 0))
                 self._note(one, "stages", self._stages(one))
 
@@ -76,6 +82,7 @@ class Bench:
             result = _only_file(folder / "instances" / "_base")
             measured: dict[str, Any] = {
                 "seconds": call.seconds,
+                "cpu_s": call.cpu_s,
                 "written_bytes": call.written_bytes,
                 "peak_bytes": call.peak_bytes,
                 "result_bytes": result.stat().st_blocks * 512,
@@ -109,11 +116,25 @@ class Bench:
             shutil.rmtree(folder)
 
 
+def _in_turn(one: Served, number: int) -> list[str]:
+    """Return the sides in the order of this round: each is the first one equally often.
+
+    A raw image is not decoded, so that both ways of Precache are the same.
+    """
+    sides = [side for side in SIDES if one.image.disk_format != "raw" or side != "qemu"]
+    first = number % len(sides)
+    return sides[first:] + sides[:first]
+
+
 def _command(side: str, folder: Path, one: Served) -> list[str | Path]:
     ours: list[str | Path] = [sys.executable, "-m", "bench.ours"]
-    # -P keeps this folder's modules out, and -W the deprecation warnings of Nova's libraries.
-    novas: list[str | Path] = [NOVA_PYTHON, "-P", "-W", "ignore", ROOT / "bench" / "novas.py"]
-    return [*(ours if side == "ours" else novas), folder, one.url, one.id]
+    commands: dict[str, list[str | Path]] = {
+        "ours": ours,
+        "qemu": ["env", QEMU_IMG_ALONE, *ours],
+        # -P keeps this folder's modules out, and -W the deprecation warnings of Nova's libraries.
+        "nova": [NOVA_PYTHON, "-P", "-W", "ignore", ROOT / "bench" / "novas.py"],
+    }
+    return [*commands[side], folder, one.url, one.id]
 
 
 def _only_file(cache: Path) -> Path:
@@ -186,6 +207,13 @@ def _write(results: dict[str, Any], folder: Path) -> None:
     subprocess.run(plot, check=True)
 
 
+def _fill_readme(results: dict[str, Any]) -> None:
+    begin, end = README_TABLE
+    before, _, rest = README.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{begin}\n{aims(results)}\n{end}{after}")
+
+
 def main() -> None:
     size_mib, rounds = int(os.environ.get("SIZE_MIB", FULL_SIZE_MIB)), int(os.environ.get("ROUNDS", FULL_ROUNDS))
     is_full = size_mib >= FULL_SIZE_MIB and rounds >= FULL_ROUNDS
@@ -207,10 +235,13 @@ def main() -> None:
             "machine": describe_machine(work),
             "settings": {"size_mib": size_mib, "rounds": rounds},
             "image_bytes": {name: path.stat().st_size for name, path in paths.items()},
+            "in_means": [image.name for image in IMAGES if image.is_in_means],
             "measured": bench.results,
         }
         folder = RESULTS if is_full else SCRATCH / "results"
         _write(results, folder)
+        if is_full:
+            _fill_readme(results)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         if not os.environ.get("KEEP"):

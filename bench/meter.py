@@ -1,12 +1,13 @@
 """Measures one process and all its children from outside, by /proc alone.
 
-The process runs in a session of its own, by which its children are found. The kernel counts the bytes that it writes to
-the disk, including those of ended children. Memory is read 20 times a second.
+The process runs in a session of its own, by which its children are found. The kernel counts its processor time and the
+bytes that it writes to the disk, including those of ended children. Memory is read 20 times a second.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -22,11 +23,13 @@ END_TIMEOUT_S = 30
 class Call:
     """One call. fetched: its result. peak_bytes: the peak of resident memory of the process and its children.
 
+    cpu_s: processor time of the process and its ended children, user and system.
     written_bytes: all bytes written meanwhile, even if they reached the disk later.
     """
 
     seconds: float
     fetched: bool
+    cpu_s: float
     written_bytes: int
     peak_bytes: int
 
@@ -55,10 +58,11 @@ class MeasuredProcess:
 
     def call(self) -> Call:
         """Make the one call."""
-        before = _written_bytes(self._process.pid)
+        pid = self._process.pid
+        cpu_before, written_before = _cpu_seconds(pid), _written_bytes(pid)
         answer: dict[str, Any] = json.loads(self._ask())
-        written = _written_bytes(self._process.pid) - before
-        return Call(answer["seconds"], answer["fetched"], written, self._memory.peak_bytes())
+        cpu, written = _cpu_seconds(pid) - cpu_before, _written_bytes(pid) - written_before
+        return Call(answer["seconds"], answer["fetched"], cpu, written, self._memory.peak_bytes())
 
     def _ask(self) -> str:
         assert self._process.stdin is not None
@@ -124,13 +128,25 @@ def _processes_of(session: int) -> list[Path]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # The name in parentheses may contain any character; then: state, parent, group, session.
-            after_name = (process / "stat").read_text().rpartition(")")[2].split()
+            fields = _stat_fields(process)
         except OSError:
             continue  # it has ended meanwhile
-        if int(after_name[3]) == session:
+        if int(fields[3]) == session:
             found.append(process)
     return found
+
+
+def _stat_fields(process: Path) -> list[str]:
+    """Return the fields after the name, which is in parentheses and may contain any character.
+
+    0: state, 1: parent, 2: group, 3: session; 11 to 14: user and system time, and those of ended children.
+    """
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
+def _cpu_seconds(pid: int) -> float:
+    ticks = sum(int(field) for field in _stat_fields(Path(f"/proc/{pid}"))[11:15])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _high_water_bytes(process: Path) -> int:
