@@ -15,40 +15,39 @@ BLOCK_BYTES = 1 << 20
 ALIGNMENT_BYTES = 4096
 """An alignment that every disk and file system accepts for direct I/O; also the unit in which holes are found."""
 
-_ZERO_BLOCK = bytes(BLOCK_BYTES)
 _ZERO_GRAIN = bytes(ALIGNMENT_BYTES)
 
 
 class Block:
     """One piece of an image: `length` bytes from `offset`, at the start of `view`. Used by one thread at a time."""
 
-    __slots__ = ("_memory", "_start", "length", "offset", "view")
+    __slots__ = ("_address", "_memory", "_start", "length", "offset", "view")
 
-    def __init__(self) -> None:
+    def __init__(self, capacity_bytes: int = BLOCK_BYTES) -> None:
+        """capacity_bytes: a multiple of the alignment."""
         # A bytearray, because its startswith() is a memcmp; a memoryview compares item by item.
-        self._memory = bytearray(BLOCK_BYTES + ALIGNMENT_BYTES)
-        address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        self._start = -address % ALIGNMENT_BYTES
-        self.view = memoryview(self._memory)[self._start : self._start + BLOCK_BYTES]
+        self._memory = bytearray(capacity_bytes + ALIGNMENT_BYTES)
+        self._address = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._start = -self._address % ALIGNMENT_BYTES
+        self.view = memoryview(self._memory)[self._start : self._start + capacity_bytes]
         self.offset = 0
         self.length = 0
-
-    def is_zero(self) -> bool:
-        """Return whether the whole block is zero. The block must be full or padded."""
-        return self._memory.startswith(_ZERO_BLOCK[: self._padded()], self._start)
 
     def is_zero_grain(self, start: int) -> bool:
         """Return whether the ALIGNMENT_BYTES bytes from `start` are all zero."""
         return self._memory.startswith(_ZERO_GRAIN, self._start + start)
 
+    def offset_of(self, part: memoryview) -> int | None:
+        """Return where in the block the part begins; None if it is other memory. part: not empty."""
+        if part.obj is not self._memory:
+            return None
+        return ctypes.addressof(ctypes.c_char.from_buffer(part)) - self._address - self._start
+
     def pad(self) -> int:
         """Fill the block with zeros up to the next multiple of the alignment; return the new length."""
-        padded = self._padded()
+        padded = -(-self.length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         self.view[self.length : padded] = _ZERO_GRAIN[: padded - self.length]
         return padded
-
-    def _padded(self) -> int:
-        return -(-self.length // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 BlockQueue = SimpleQueue[Block | None]

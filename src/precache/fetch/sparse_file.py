@@ -54,8 +54,19 @@ class SparseFile:
 
         A block whose length is no multiple of the alignment must be the last one; zeros follow it until `finish`.
         """
-        for start, end in _data_runs(block, block.pad()):
-            self._write_run(block.view[start:end], block.offset + start)
+        self.write_part(block, 0, block.pad(), block.offset)
+
+    def write_part(self, block: Block, start: int, end: int, offset: int) -> int:
+        """Write block.view[start:end] at the offset, leaving holes where it is zero; return how much was not zero.
+
+        The file must have nothing at this place yet. With direct I/O the numbers must be multiples of the alignment;
+        else, the file is written through the page cache from then on. Several threads may write different places.
+        """
+        written = 0
+        for run_start, run_end in _data_runs(block, start, end):
+            self._write_run(block.view[run_start:run_end], offset + run_start - start)
+            written += run_end - run_start
+        return written
 
     def read(self, block: Block) -> int:
         """Read the content at the block's offset into it; return how many bytes there were."""
@@ -147,17 +158,15 @@ def _open(path: Path, creation: int) -> tuple[int, bool]:
     return os.open(path, flags, _MODE), False
 
 
-def _data_runs(block: Block, length: int) -> Iterator[tuple[int, int]]:
-    """Return the longest runs of grains that are not all zero."""
-    if block.is_zero():
-        return
+def _data_runs(block: Block, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Return the longest runs of grains that are not all zero. The last grain may be shorter."""
     run_start: int | None = None
-    for grain in range(0, length, ALIGNMENT_BYTES):
-        if block.is_zero_grain(grain):
+    for grain in range(start, end, ALIGNMENT_BYTES):
+        if grain + ALIGNMENT_BYTES <= end and block.is_zero_grain(grain):
             if run_start is not None:
                 yield run_start, grain
             run_start = None
         elif run_start is None:
             run_start = grain
     if run_start is not None:
-        yield run_start, length
+        yield run_start, end
