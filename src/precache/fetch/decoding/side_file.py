@@ -1,0 +1,86 @@
+"""The bytes of an image whose place is not known yet, in a sparse file, each at its own offset in the image.
+
+The file is written through the page cache: most images need some 200 KiB of it, for a minute.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from precache.fetch.blocks import ALIGNMENT_BYTES
+from precache.fetch.sparse_file import WriteAt
+
+_FIRST_STEP_BYTES = 1 << 20
+_LARGEST_STEP_BYTES = 64 << 20
+"""How much space is requested at once: little for the usual image, and not too often for others."""
+
+
+def _admit_all(_total_bytes: int) -> None:
+    """Set no limit."""
+
+
+class SideFile:
+    """Written by one thread, read by several. It is created by the first write; the caller removes it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        write_at: WriteAt = os.pwrite,
+        admit: Callable[[int], None] = _admit_all,
+        is_kept: bool = False,
+    ) -> None:
+        """admit: called with the space that the file may need, before it needs it; what it raises, `write` raises.
+
+        is_kept: the file is there, from an earlier fetch. Raises OSError.
+        """
+        self._path, self._write_at, self._admit = path, write_at, admit
+        self._fd = self._open(0) if is_kept else -1
+        self._last_page = -1
+        self.spilled_bytes = os.fstat(self._fd).st_blocks * 512 if is_kept else 0
+        """The space that the file takes, in whole pages."""
+        self._admitted_bytes, self._step = self.spilled_bytes, 0
+
+    def write(self, file_offset: int, data: memoryview) -> None:
+        """Store the bytes. Raises OSError, FileExistsError, and what `admit` raises."""
+        self._count(file_offset, len(data))
+        if self._fd < 0:
+            self._fd = self._open(os.O_CREAT | os.O_EXCL)
+        while data:
+            written = self._write_at(self._fd, data, file_offset)
+            data, file_offset = data[written:], file_offset + written
+
+    def read(self, file_offset: int, length: int) -> bytes:
+        """Return so many bytes; zeros where nothing was written."""
+        if self._fd < 0:
+            return bytes(length)
+        return os.pread(self._fd, length, file_offset).ljust(length, b"\0")
+
+    def read_into(self, view: memoryview, file_offset: int) -> None:
+        """Fill the view as `read`."""
+        count = os.preadv(self._fd, [view], file_offset) if self._fd >= 0 else 0
+        view[count:] = bytes(len(view) - count)
+
+    def flush(self) -> None:
+        """Write all data to the disk before returning."""
+        if self._fd >= 0:
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _open(self, creation: int) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | creation, 0o666)
+
+    def _count(self, file_offset: int, length: int) -> None:
+        first, last = file_offset // ALIGNMENT_BYTES, (file_offset + length - 1) // ALIGNMENT_BYTES
+        self.spilled_bytes += (last - first + (first != self._last_page)) * ALIGNMENT_BYTES
+        self._last_page = last
+        while self.spilled_bytes > self._admitted_bytes:
+            self._step = min(max(2 * self._step, _FIRST_STEP_BYTES), _LARGEST_STEP_BYTES)
+            self._admit(self._admitted_bytes + self._step)
+            self._admitted_bytes += self._step
