@@ -17,10 +17,12 @@ from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
+from precache.fetch.block_sink import BlockSink
 from precache.fetch.conversion import Conversion
 from precache.fetch.delta import DeltaImages
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
+from precache.fetch.growing_file import GrowingFile
 from precache.fetch.limited_stream import LimitedStream, no_bytes
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
@@ -84,7 +86,7 @@ def keeps_data(error: BaseException, kept_bytes: int) -> bool:
 
 
 @contextmanager
-def _keeping(attempt: Attempt, transfer: Transfer) -> Iterator[None]:
+def _keeping(attempt: Attempt, arriving: GrowingFile) -> Iterator[None]:
     """Keep what was received if the block ends by an error that leaves it on the host."""
     try:
         yield
@@ -92,7 +94,8 @@ def _keeping(attempt: Attempt, transfer: Transfer) -> Iterator[None]:
         kept = attempt.staging.kept
         if kept and keeps_data(error, attempt.kept_bytes):
             work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
-            kept.keep(attempt.record, attempt.download, transfer.stored_bytes, work.job_id if work else None)
+            stored_bytes = max(arriving.arrived_bytes, attempt.kept_bytes)
+            kept.keep(attempt.record, attempt.download, stored_bytes, work.job_id if work else None)
         raise
 
 
@@ -129,33 +132,30 @@ class AttemptRunner:
         stream = self._stream(attempt)
         observed = attempt.final_parts
         with SparseFile(download, direct=target is None, write_at=self._write_at, kept_bytes=kept_bytes) as file:
+            arriving = GrowingFile(
+                file=file, size_bytes=record.size_bytes, final_parts=observed if target is None else None
+            )
             transfer = Transfer(
-                image=record,
-                stream=stream,
-                file=file,
-                signature=signature,
-                kept_bytes=kept_bytes,
-                final_parts=observed if target is None else None,
+                image=record, stream=stream, sink=arriving, signature=signature, kept=file, kept_bytes=kept_bytes
             )
             qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
             group = TaskGroup(record.id)
             conversion = Conversion(
                 image=record,
-                arriving=transfer.arriving,
+                arriving=arriving,
                 target=target,
                 qemu_img=qemu_img,
                 direct=file.can_be_direct,
                 group=group,
-                check_space=lambda result_bytes: attempt.space.admit_result(
-                    result_bytes, transfer.arriving.arrived_bytes
-                ),
+                check_space=lambda result_bytes: attempt.space.admit_result(result_bytes, arriving.arrived_bytes),
                 vmdk_types=self._rules.vmdk_types,
                 deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
                 final_parts=observed,
             )
-            with _keeping(attempt, transfer):
-                _run(transfer, conversion, qemu_img, group, _progress(record, transfer, attempt.watch), kept_bytes)
-                arrived = transfer.arriving.arrived_bytes
+            with _keeping(attempt, arriving):
+                report = _progress(record, transfer, arriving, attempt.watch)
+                _run(transfer, conversion, qemu_img, group, report, kept_bytes)
+                arrived = arriving.arrived_bytes
                 attempt.watch(Phase.PUBLISHING, arrived, arrived)
             if target is None:
                 _check_length(record, download, arrived)
@@ -216,11 +216,11 @@ def _run(
         group.join()
 
 
-def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[], None]:
+def _progress(record: Image, transfer: Transfer, sink: BlockSink, watch: Watcher) -> Callable[[], None]:
     """Return a function that reports to `watch` how much of the image was received."""
 
     def report() -> None:
-        phase = Phase.CONVERTING if transfer.arriving.is_complete else Phase.DOWNLOADING
+        phase = Phase.CONVERTING if sink.is_complete else Phase.DOWNLOADING
         watch(phase, transfer.received_bytes, record.size_bytes or 0)
 
     return report

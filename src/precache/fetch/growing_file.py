@@ -23,7 +23,7 @@ class Abandoned(Exception):
 
 
 class GrowingFile:
-    """A file of the size `size_bytes` (None if not announced) that grows from its start."""
+    """The port `BlockSink`: a file of the size `size_bytes` (None if not announced) that grows from its start."""
 
     def __init__(self, *, file: SparseFile, size_bytes: int | None, final_parts: FinalParts | None = None) -> None:
         """file: the blocks are written to it and can be read from it. final_parts: told of what arrives."""

@@ -1,4 +1,4 @@
-"""The transfer from the image service to the disk, hashed meanwhile: a reader, a hasher and a writer, each a thread.
+"""The transfer from the image service to a sink, hashed meanwhile: a reader, a hasher and a writer, each a thread.
 
 Reading, hashing and writing all release the interpreter's lock, so that they run in parallel and only the slowest
 counts. Each block is passed on in order: free -> reader -> hasher -> writer -> free.
@@ -16,9 +16,9 @@ from precache.background.task_group import TaskGroup
 from precache.core.errors import DigestMismatch
 from precache.core.images import Digest, Image
 from precache.core.stopping import StopReason
+from precache.fetch.block_sink import BlockSink
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
-from precache.fetch.final_parts import FinalParts
-from precache.fetch.growing_file import Abandoned, GrowingFile
+from precache.fetch.growing_file import Abandoned
 from precache.fetch.limited_stream import LimitedStream
 from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
@@ -28,22 +28,21 @@ _TRAVELLING_BLOCKS = 16
 
 
 class Transfer:
-    """One download. `file.finish()` is called only after all data has arrived and the digest matches."""
+    """One download. `sink.finish()` is called only after all data has arrived and the digest matches."""
 
     def __init__(
         self,
         *,
         image: Image,
         stream: LimitedStream,
-        file: SparseFile,
+        sink: BlockSink,
         signature: SignatureCheck | None = None,
+        kept: SparseFile | None = None,
         kept_bytes: int = 0,
-        final_parts: FinalParts | None = None,
     ) -> None:
-        """stream: begins after `kept_bytes`, which the file has already, and which are read from there.
+        """stream: begins after `kept_bytes`, which the file `kept` has already, and which are read from there.
 
         signature: a second check of the data; None if no signature is required.
-        final_parts: told of what arrives in the file.
         """
         self._signature = signature
         self._image = image
@@ -51,19 +50,12 @@ class Transfer:
         self._free = new_pool(_TRAVELLING_BLOCKS)
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
-        self._file = file
-        self._kept_bytes = kept_bytes
+        self._sink, self._kept, self._kept_bytes = sink, kept, kept_bytes
         self._stopped = CancelToken()
         self._is_cut = False
         self._is_read, self._is_written = threading.Event(), threading.Event()
-        self.arriving = GrowingFile(file=file, size_bytes=image.size_bytes, final_parts=final_parts)
         self.received_bytes = kept_bytes
-        """More than have arrived in the file: on a slow link a block takes many seconds. Set by the reader alone."""
-
-    @property
-    def stored_bytes(self) -> int:
-        """Return how many bytes from the start are in the file."""
-        return max(self.arriving.arrived_bytes, self._kept_bytes)
+        """More than have arrived in the sink: on a slow link a block takes many seconds. Set by the reader alone."""
 
     def start(self, group: TaskGroup) -> None:
         """Start the three threads.
@@ -88,12 +80,12 @@ class Transfer:
         self._is_written.wait(max(give_up_at - time.monotonic(), 0))
 
     def stop(self) -> None:
-        """Make the threads of the transfer, and readers that wait for its data, end soon. Harmless at the end."""
+        """Make the threads of the transfer, and what waits for its data, end soon. Harmless at the end."""
         self._stopped.cancel(StopReason.ABANDONED)
         self._stream.close()
         for queue in (self._free, self._read, self._hashed):
             queue.put(None)
-        self.arriving.abandon()
+        self._sink.abandon()
 
     def _read_all(self) -> None:
         offset = 0
@@ -112,7 +104,8 @@ class Transfer:
             self._is_read.set()
 
     def _fill(self, block: Block) -> int:
-        filled = self._fill_from_file(block) if block.offset < self._kept_bytes else 0
+        kept = self._kept if block.offset < self._kept_bytes else None
+        filled = self._fill_from_file(block, kept) if kept is not None else 0
         while filled < BLOCK_BYTES and not self._is_cut:
             try:
                 count = self._stream.readinto(block.view[filled:])
@@ -126,10 +119,10 @@ class Transfer:
             self.received_bytes += count
         return filled
 
-    def _fill_from_file(self, block: Block) -> int:
+    def _fill_from_file(self, block: Block, kept: SparseFile) -> int:
         count = min(self._kept_bytes - block.offset, BLOCK_BYTES)
-        if self._file.read(block) < count:
-            raise OSError(None, "what was kept of a paused download is gone", str(self._file.path))
+        if kept.read(block) < count:
+            raise OSError(None, "what was kept of a paused download is gone", str(kept.path))
         return count
 
     def _hash_all(self) -> None:
@@ -153,10 +146,10 @@ class Transfer:
     def _write_all(self) -> None:
         try:
             while block := self._take(self._hashed):
-                self.arriving.append(block, is_written=block.offset + block.length <= self._kept_bytes)
+                self._sink.append(block, is_written=block.offset + block.length <= self._kept_bytes)
                 self._free.put(block)
             if not self._is_cut:
-                self.arriving.finish()
+                self._sink.finish()
         finally:
             self._is_written.set()
 
