@@ -51,7 +51,7 @@ class SmallImages:
             raise UnsafeImage(order.image, "Image does not pass safety check")
         path.write_bytes(bytes(SIZE_BYTES))
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
-        return Fetched(path, path, EntryRecord(image=order.image))
+        return Fetched(path, EntryRecord(image=order.image))
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         return sum(image.size_bytes or 0 for image in images)

@@ -1,7 +1,7 @@
 """The steps of one fetch: look the image up, check the space, make attempts until one is sound, describe the result.
 
-After a failure no file, thread or process is left. The caller renames the result, removes the files that are not kept,
-and ensures that one image is fetched only once at a time.
+After a failure no file, thread or process is left. The caller renames the result, and ensures that one
+image is fetched only once at a time.
 """
 
 from __future__ import annotations
@@ -159,8 +159,7 @@ class Fetcher:
         final_parts: FinalParts | None = None,
         received: ReceivedBytes | None = None,
     ) -> Fetched:
-        """Return the complete, verified and inspected file (raw if so configured), and the download that it was made
-        from.
+        """Return the complete, verified and inspected file (raw if so configured). No other file is left.
 
         An image that is ordered `as_is` is only checked for content that tools would open as a disk format.
 
@@ -206,8 +205,10 @@ class Fetcher:
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
                 raise
+        if target is not None:
+            _remove(download)
         described = describe(record, is_converted=target is not None)
-        return Fetched(target or download, download, described, received.bytes_from)
+        return Fetched(target or download, described, received.bytes_from)
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]

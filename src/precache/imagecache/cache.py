@@ -165,7 +165,7 @@ class ImageCache:
         """Make the entry if it is absent; return whether it was made now. Its expiry restarts.
 
         produce: makes the complete file in the staging. It runs under the entry's lock: a boot from this image, or a
-            second request, waits for it and then finds the entry. Only the entry is kept; the download is removed.
+            second request, waits for it and then finds the entry. Only the entry is kept.
         wait: called some ten times a second while another has the lock; what it raises ends the wait.
         make_room: called with the missing bytes if the image does not fit; then the space is checked again.
         Raises CacheUnusable, NotEnoughSpace, and what `produce` and `wait` raise; then no temporary file is left,

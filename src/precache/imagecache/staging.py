@@ -120,15 +120,13 @@ def create_file(path: Path, content: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The files that a fetch made in its staging. The caller decides which of them are kept.
+    """The result of a fetch.
 
-    entry: the complete, verified file to publish; it is on the disk.
-    download: the verified bytes as the image service sent them; the same file as `entry` if nothing was converted.
+    entry: the complete, verified file to publish, in the staging; it is on the disk.
     record: what is known of the entry. bytes_from: what was moved for it.
     """
 
     entry: Path
-    download: Path
     record: EntryRecord
     bytes_from: BytesFrom = NO_BYTES
 
@@ -137,7 +135,7 @@ class EntryFetcher(Protocol):
     """Fetches an image to the host. Called from several threads at once, for different images."""
 
     def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
-        """Fetch the image into files of `staging` and return them; blocks for as long as that takes.
+        """Fetch the image into a file of `staging` and return it; blocks for as long as that takes.
 
         Raises an error of core/errors. The caller discards the staging, after a failure as well.
         """

@@ -118,7 +118,7 @@ class FromHosts:
         work.reports.send(ReportKind.COMPLETE)
         record = describe(work.image, is_converted=fetcher.is_converted(work.image.disk_format))
         record = replace(record, digest=file.root(), source=FROM_HOSTS)
-        return Fetched(file.path, file.path, record, work.bytes_from)
+        return Fetched(file.path, record, work.bytes_from)
 
     def end(self) -> None:
         """End the present stream; harmless if there is none."""

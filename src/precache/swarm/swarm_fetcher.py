@@ -64,7 +64,7 @@ class SwarmFetcher:
         self.served.stop(patience)
 
     def fetch(self, order: ImageOrder, staging: Staging, watch: Watcher) -> Fetched:
-        """Fetch the image into files of `staging` and return them, as `Fetcher.fetch` does.
+        """Fetch the image into a file of `staging` and return it, as `Fetcher.fetch` does.
 
         Raises also RelayRefused, RelayFailed, ConductorUnreachable, NoCertificate.
         """

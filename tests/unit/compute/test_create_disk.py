@@ -50,7 +50,7 @@ class Images:
         path = staging.path("result")
         command = ["qemu-img", "create", "-q", *self._arguments, str(path), str(2 * MIB)]
         subprocess.run(command, check=True, capture_output=True)
-        return Fetched(path, path, EntryRecord(image=order.image))
+        return Fetched(path, EntryRecord(image=order.image))
 
 
 class Host:

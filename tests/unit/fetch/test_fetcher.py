@@ -43,15 +43,6 @@ def test_every_format_becomes_the_raw_disk_inside(world, make_image, disk_bytes,
     assert world.litter() == [path.name]
 
 
-@pytest.mark.parametrize(("disk_format", "recipe"), [FORMATS[0], ("raw", ("raw",))])
-def test_the_verified_download_is_handed_over_with_the_entry(world, make_image, disk_format, recipe):
-    data = make_image(*recipe)
-
-    world.fetch(data, disk_format)
-
-    assert world.downloaded == data
-
-
 @pytest.mark.parametrize(
     ("disk_format", "recipe", "forces_raw", "known_format"),
     [("qcow2", ("qcow2",), True, "raw"), ("qcow2", ("qcow2",), False, "qcow2"), ("raw", ("raw",), True, "raw")],

@@ -63,10 +63,7 @@ class World:
         ledger = SpaceLedger(directory=self.cache, clock=self.clock, disk_size=disk)
         staging = Staging(self.cache, entry_name(IMAGE), ledger=ledger, make_room=make_room)
         fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note, final_parts)
-        self.downloaded, self.described = fetched.download.read_bytes(), fetched.record
-        self.bytes_from = fetched.bytes_from
-        if fetched.download != fetched.entry:  # as a publisher that keeps the entry alone
-            fetched.download.unlink()
+        self.described, self.bytes_from = fetched.record, fetched.bytes_from
         return fetched.entry
 
     def litter(self) -> list[str]:

@@ -28,7 +28,7 @@ def produce(staging):
     staging.path("raw").write_text("more")
     say("written")
     hear()
-    return Fetched(path, path, EntryRecord(image=ImageId("{IMAGE}")))
+    return Fetched(path, EntryRecord(image=ImageId("{IMAGE}")))
 say(cache.ensure(ImageId("{IMAGE}"), produce))
 """
 
@@ -47,7 +47,7 @@ def write(content: bytes) -> Callable[[Staging], Fetched]:
     def produce(staging: Staging) -> Fetched:
         path = staging.path("download")
         path.write_bytes(content)
-        return Fetched(path, path, EntryRecord(image=IMAGE))
+        return Fetched(path, EntryRecord(image=IMAGE))
 
     return produce
 
@@ -74,7 +74,7 @@ def test_an_absent_entry_is_made_under_its_name_and_nothing_else_stays(cache: Im
         download, entry = staging.path("download"), staging.path("raw")
         download.write_bytes(b"compressed")
         entry.write_bytes(b"content")
-        return Fetched(entry, download, EntryRecord(image=IMAGE))
+        return Fetched(entry, EntryRecord(image=IMAGE))
 
     made = cache.ensure(IMAGE, produce)
 

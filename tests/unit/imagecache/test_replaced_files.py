@@ -77,7 +77,7 @@ def test_an_entry_that_was_replaced_while_it_was_fetched_is_an_error_of_the_cach
 
     def produce(staging: Staging) -> Fetched:
         staging.path("raw").symlink_to(secret)
-        return Fetched(staging.path("raw"), staging.path("raw"), EntryRecord(image=IMAGE))
+        return Fetched(staging.path("raw"), EntryRecord(image=IMAGE))
 
     with pytest.raises(CacheUnusable, match="another process replaced this file"):
         cache.ensure(IMAGE, produce)

@@ -44,7 +44,7 @@ class OneByte:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
-        return Fetched(path, path, EntryRecord(image=order.image))
+        return Fetched(path, EntryRecord(image=order.image))
 
 
 class NoDomains:

@@ -337,7 +337,7 @@ def test_a_pinned_entry_that_is_there_again_ends_its_alarms_at_once(
 
     def fetch(staging: Staging) -> Fetched:
         staging.path("raw").write_bytes(b"1")
-        return Fetched(staging.path("raw"), staging.path("raw"), EntryRecord(image=IMAGE))
+        return Fetched(staging.path("raw"), EntryRecord(image=IMAGE))
 
     assert cache.ensure(IMAGE, fetch) is not is_fetched_by_nova
     assert alarms(cache) == []

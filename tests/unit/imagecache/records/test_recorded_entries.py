@@ -47,7 +47,7 @@ cache.records = Stopped(directory=cache.directory, clock=SystemClock())
 def produce(staging):
     path = staging.path("download")
     path.write_text("content")
-    return Fetched(path, path, EntryRecord(image=ImageId("{IMAGE}")))
+    return Fetched(path, EntryRecord(image=ImageId("{IMAGE}")))
 cache.ensure(ImageId("{IMAGE}"), produce)
 """
 
@@ -77,7 +77,7 @@ def produce(staging):
                 pass
         except OSError:
             pass
-    return Fetched(path, path, EntryRecord(image=ImageId("{IMAGE}")))
+    return Fetched(path, EntryRecord(image=ImageId("{IMAGE}")))
 say(cache.ensure(ImageId("{IMAGE}"), produce))
 say(sorted(path.name for path in cache.directory.iterdir()))
 """
@@ -89,7 +89,7 @@ def produce_with(record: EntryRecord, content: bytes = b"content") -> Callable[[
     def produce(staging: Staging) -> Fetched:
         path = staging.path("download")
         path.write_bytes(content)
-        return Fetched(path, path, record)
+        return Fetched(path, record)
 
     return produce
 
