@@ -65,6 +65,8 @@ ABOUT_THE_DATA = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, Signa
 
 UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
 
+QEMU_IMG = "qemu-img"
+
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
 
@@ -208,7 +210,8 @@ class Fetcher:
         if target is not None:
             _remove(download)
         described = describe(record, is_converted=target is not None)
-        return Fetched(target or download, described, received.bytes_from)
+        decoded_by = "" if target is None else QEMU_IMG
+        return Fetched(target or download, described, received.bytes_from, decoded_by)
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]

@@ -124,11 +124,13 @@ class Fetched:
 
     entry: the complete, verified file to publish, in the staging; it is on the disk.
     record: what is known of the entry. bytes_from: what was moved for it.
+    decoded_by: `stream`, `qemu-img`, or `qemu-img (REASON)`; empty if nothing was decoded.
     """
 
     entry: Path
     record: EntryRecord
     bytes_from: BytesFrom = NO_BYTES
+    decoded_by: str = ""
 
 
 class EntryFetcher(Protocol):

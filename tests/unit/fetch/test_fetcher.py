@@ -41,6 +41,7 @@ def test_every_format_becomes_the_raw_disk_inside(world, make_image, disk_bytes,
     assert path.read_bytes() == disk_bytes
     assert path.stat().st_blocks * 512 < len(disk_bytes) // 2
     assert world.litter() == [path.name]
+    assert world.decoded_by == "qemu-img"
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_host_that_keeps_formats_gets_the_bytes_as_they_are(world, make_image, d
 
     assert path.read_bytes() == data
     assert world.litter() == [path.name]
+    assert world.decoded_by == ""
 
 
 @pytest.mark.parametrize("disk_format", ["ami", "aki", "ari"])

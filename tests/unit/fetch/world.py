@@ -63,7 +63,7 @@ class World:
         ledger = SpaceLedger(directory=self.cache, clock=self.clock, disk_size=disk)
         staging = Staging(self.cache, entry_name(IMAGE), ledger=ledger, make_room=make_room)
         fetched = fetcher.fetch(ImageOrder(IMAGE, options), staging, watch or self._note, final_parts)
-        self.described, self.bytes_from = fetched.record, fetched.bytes_from
+        self.described, self.bytes_from, self.decoded_by = fetched.record, fetched.bytes_from, fetched.decoded_by
         return fetched.entry
 
     def litter(self) -> list[str]:
