@@ -15,6 +15,8 @@ class FetchRules:
     """The settings of the host's configuration for fetching.
 
     force_raw_images: convert to raw; else the cache stores the download as it is.
+    decode_while_streaming: decode a qcow2 while it arrives, without a file of the download; else qemu-img reads such a
+        file.
     deep_inspection: inspect the content before qemu-img reads it; if False, only qemu-img's own output is checked.
     retries: how many attempts in a row may bring no new byte before an interrupted transfer fails.
     least_rate: the lowest rate at which a transfer may continue.
@@ -24,6 +26,7 @@ class FetchRules:
     """
 
     force_raw_images: bool = True
+    decode_while_streaming: bool = True
     deep_inspection: bool = True
     retries: int = 3
     least_rate: MinThroughput = field(default_factory=MinThroughput)
