@@ -32,7 +32,8 @@ from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.relays import Form
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
-from precache.fetch.attempt import Attempt, AttemptRunner, keeps_data, watched
+from precache.fetch.attempt import Attempt, keeps_data
+from precache.fetch.attempt_runner import AttemptRunner, watched
 from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts

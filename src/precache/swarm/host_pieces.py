@@ -18,7 +18,7 @@ from precache.core.cache_contents import ImageSize
 from precache.core.errors import PrecacheError
 from precache.core.images import Image, ImageId
 from precache.core.relays import Form
-from precache.fetch.attempt import POLL_SECONDS
+from precache.fetch.attempt_runner import POLL_SECONDS
 from precache.fetch.fetcher import describe
 from precache.fetch.space import CLONE, PIECES, SpaceCheck
 from precache.imagecache.bases import Base, CloneFile, lineage_of, open_base, reflink

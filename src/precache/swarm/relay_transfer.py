@@ -9,7 +9,7 @@ from __future__ import annotations
 from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
 from precache.core.relays import Assignment, Source
 from precache.core.stopping import StopReason
-from precache.fetch.attempt import POLL_SECONDS
+from precache.fetch.attempt_runner import POLL_SECONDS
 from precache.fetch.fetcher import ABOUT_THE_DATA
 from precache.imagecache.staging import Fetched
 from precache.swarm.from_hosts import FromHosts

@@ -12,7 +12,7 @@ from precache.core.images import Image
 from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.core.relays import Assignment, ReportKind, Source
-from precache.fetch.attempt import POLL_SECONDS
+from precache.fetch.attempt_runner import POLL_SECONDS
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher, note_source
 from precache.swarm.current_assignment import CurrentAssignment

@@ -20,7 +20,7 @@ from precache.core.jobs import Phase
 from precache.core.orders import ImageOrder
 from precache.core.relays import Assignment, Form
 from precache.core.work_context import current_work
-from precache.fetch.attempt import POLL_SECONDS, watched
+from precache.fetch.attempt_runner import POLL_SECONDS, watched
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.served_entries import ServedEntries
 from precache.imagecache.staging import Fetched, Staging

@@ -11,7 +11,7 @@ from typing import Protocol
 from precache.core.errors import NoCertificate
 from precache.core.images import ImageId
 from precache.core.relays import Form, JoinRequest
-from precache.fetch.attempt import POLL_SECONDS
+from precache.fetch.attempt_runner import POLL_SECONDS
 from precache.fetch.fetcher import Fetcher
 from precache.fetch.rate_limits import RateLimits
 from precache.imagecache.bases import CloneFile, reflink

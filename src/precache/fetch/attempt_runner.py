@@ -1,0 +1,189 @@
+"""Runs attempts to fetch an image: transfer and conversion in parallel, and what stays on the host after a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from precache.background.task_group import TaskGroup
+from precache.background.threads import call_in_thread
+from precache.core.errors import Stopped, UnusableImage
+from precache.core.images import Image, ImageId
+from precache.core.jobs import Phase
+from precache.core.stopping import StopReason
+from precache.core.work_context import current_work
+from precache.fetch.attempt import Attempt, keeps_data
+from precache.fetch.block_sink import BlockSink
+from precache.fetch.conversion import Conversion
+from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.growing_file import GrowingFile
+from precache.fetch.limited_stream import LimitedStream, no_bytes
+from precache.fetch.rate_limits import RateLimits
+from precache.fetch.resume import ResumingStream
+from precache.fetch.sparse_file import SparseFile, WriteAt, flush
+from precache.fetch.transfer import Transfer
+from precache.imagecache.qemu_img import QemuImg
+from precache.ports.clock import Clock
+from precache.ports.image_service import ImageSource
+from precache.ports.image_signatures import ImageSignatures
+from precache.ports.progress import Watcher
+from precache.sandbox import Sandbox
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.1
+"""How often the watcher is called, and therefore how soon it can stop everything, even while no data arrives."""
+
+_CUT_SECONDS = 1.0
+"""How long a paused transfer may take to write what it has received; a pause has two seconds for all."""
+
+
+@contextmanager
+def _keeping(attempt: Attempt, arriving: GrowingFile) -> Iterator[None]:
+    """Keep what was received if the block ends by an error that leaves it on the host."""
+    try:
+        yield
+    except BaseException as error:
+        kept = attempt.staging.kept
+        if kept and keeps_data(error, attempt.kept_bytes):
+            work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
+            stored_bytes = max(arriving.arrived_bytes, attempt.kept_bytes)
+            kept.keep(attempt.record, attempt.download, stored_bytes, work.job_id if work else None)
+        raise
+
+
+class AttemptRunner:
+    """Runs attempts: transfer and conversion in parallel. For several threads, with different images."""
+
+    def __init__(
+        self,
+        *,
+        images: ImageSource,
+        clock: Clock,
+        rules: FetchRules,
+        write_at: WriteAt,
+        sandbox: Sandbox,
+        signatures: ImageSignatures | None,
+        rates: RateLimits,
+    ) -> None:
+        self._images, self._clock, self._rules = images, clock, rules
+        self._write_at = write_at
+        self._sandbox = sandbox
+        self._signatures = signatures
+        self._rates = rates
+
+    def run(self, attempt: Attempt) -> None:
+        """Return when the attempt's files are complete, verified, inspected and on the disk.
+
+        What an error leaves on the host is kept then. Raises as `Fetcher.fetch`, and OSError of the disk.
+        """
+        record, download, target = attempt.record, attempt.download, attempt.target
+        # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
+        signatures = self._signatures
+        signature = watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
+        kept_bytes = attempt.kept_bytes
+        stream = self._stream(attempt)
+        observed = attempt.final_parts
+        with SparseFile(download, direct=target is None, write_at=self._write_at, kept_bytes=kept_bytes) as file:
+            arriving = GrowingFile(
+                file=file, size_bytes=record.size_bytes, final_parts=observed if target is None else None
+            )
+            transfer = Transfer(
+                image=record, stream=stream, sink=arriving, signature=signature, kept=file, kept_bytes=kept_bytes
+            )
+            qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
+            group = TaskGroup(record.id)
+            conversion = Conversion(
+                image=record,
+                arriving=arriving,
+                target=target,
+                qemu_img=qemu_img,
+                direct=file.can_be_direct,
+                group=group,
+                check_space=lambda result_bytes: attempt.space.admit_result(result_bytes, arriving.arrived_bytes),
+                vmdk_types=self._rules.vmdk_types,
+                deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
+                final_parts=observed,
+            )
+            with _keeping(attempt, arriving):
+                report = _progress(record, transfer, arriving, attempt.watch)
+                _run(transfer, conversion, qemu_img, group, report, kept_bytes)
+                arrived = arriving.arrived_bytes
+                attempt.watch(Phase.PUBLISHING, arrived, arrived)
+            if target is None:
+                _check_length(record, download, arrived)
+                file.flush()
+            else:
+                _check_length(record, target, conversion.disk_bytes)
+                flush(target)
+
+    def _stream(self, attempt: Attempt) -> LimitedStream:
+        delta = attempt.delta
+        stream = ResumingStream(
+            images=delta or self._images,
+            image=attempt.record,
+            clock=self._clock,
+            retries=self._rules.retries,
+            least_rate=self._rules.least_rate,
+            offset_bytes=attempt.kept_bytes,
+            on_received=attempt.on_received,
+        )
+        free_bytes = (lambda: delta.local_bytes) if delta else no_bytes
+        return LimitedStream(stream, limit=self._rates.of(attempt.order), clock=self._clock, free_bytes=free_bytes)
+
+
+def watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
+    """Return what `ask` returns. If `watch` raises, do not wait for `ask`: its service may not answer."""
+    answer = call_in_thread(ask, name=f"ask-{image[:8]}")
+    while not wait([answer], POLL_SECONDS).done:
+        watch(Phase.WAITING, 0, 0)
+    return answer.result()
+
+
+def _run(
+    transfer: Transfer,
+    conversion: Conversion,
+    qemu_img: QemuImg,
+    group: TaskGroup,
+    report: Callable[[], None],
+    kept_bytes: int,
+) -> None:
+    """Return when the image is downloaded, verified and converted; raise the first failure of any part.
+
+    The parts run in parallel. In both cases every thread and process of them has ended when this returns. If the
+    failure keeps what was received, it is in the file then.
+    """
+    report()
+    try:
+        transfer.start(group)
+        group.start("converter", conversion.run)
+        while not group.wait(POLL_SECONDS):
+            report()
+    except BaseException as error:
+        if keeps_data(error, kept_bytes):
+            transfer.cut(_CUT_SECONDS)
+        raise
+    finally:
+        transfer.stop()
+        qemu_img.stop()
+        group.join()
+
+
+def _progress(record: Image, transfer: Transfer, sink: BlockSink, watch: Watcher) -> Callable[[], None]:
+    """Return a function that reports to `watch` how much of the image was received."""
+
+    def report() -> None:
+        phase = Phase.CONVERTING if sink.is_complete else Phase.DOWNLOADING
+        watch(phase, transfer.received_bytes, record.size_bytes or 0)
+
+    return report
+
+
+def _check_length(record: Image, result: Path, expected_bytes: int) -> None:
+    """Raise UnusableImage unless the file is as long as the disk: later Nova trusts the entry's name."""
+    found = result.stat().st_size
+    if found != expected_bytes or not found:
+        raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")
