@@ -32,7 +32,7 @@ from precache.imagecache.verification.paced_reading import PacedReading
 from precache.imagecache.verification.verification_rounds import VerificationRounds
 from precache.ports.clock import Clock
 from precache.ports.domain_disks import DomainDisks
-from precache.ports.progress import Watcher
+from precache.ports.progress import Watcher, note_decoder
 from precache.rules.eviction import Cleaning
 from precache.virt.libvirt_domains import DEFAULT_LIBVIRT_URI, LibvirtDomains
 from precache.virt.setup import HostSetup
@@ -163,7 +163,9 @@ class LibvirtDriver:
         self._check_caching()
 
         def produce(staging: Staging) -> Fetched:
-            return self._fetcher.fetch(order, staging, watch)
+            fetched = self._fetcher.fetch(order, staging, watch)
+            note_decoder(watch, fetched.decoded_by)
+            return fetched
 
         def make_room(needed_bytes: int) -> int:
             freed_bytes = self._quarantine.make_room(needed_bytes)

@@ -44,7 +44,20 @@ class OneByte:
         self.fetched += 1
         path = staging.path("raw")
         path.write_bytes(b"1")
-        return Fetched(path, EntryRecord(image=order.image))
+        return Fetched(path, EntryRecord(image=order.image), decoded_by="qemu-img")
+
+
+class DecodingWatch:
+    """The ports `Watcher` and `DecodingWatcher`; stores what has decoded images."""
+
+    def __init__(self) -> None:
+        self.decoders: list[str] = []
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        """Ignore the progress."""
+
+    def note_decoder(self, decoded_by: str) -> None:
+        self.decoders.append(decoded_by)
 
 
 class NoDomains:
@@ -174,6 +187,16 @@ def test_an_image_that_is_there_is_not_fetched_again(tmp_path: Path) -> None:
     driver.cache_image(ImageOrder(IMAGE), nobody)
 
     assert fetcher.fetched == 1
+
+
+def test_what_has_decoded_an_image_is_told_once_and_not_when_the_image_is_there(tmp_path: Path) -> None:
+    driver, watch = build(tmp_path, OneByte()), DecodingWatch()
+    driver.start()
+
+    for _ in range(2):
+        driver.cache_image(ImageOrder(IMAGE), watch)
+
+    assert watch.decoders == ["qemu-img"]
 
 
 def test_a_cache_that_another_owns_is_not_cleaned(tmp_path: Path) -> None:
