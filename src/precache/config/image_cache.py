@@ -56,6 +56,14 @@ OPTIONS = [
         "False: only the download must fit, which admits large disks that are mostly empty; if the disk then "
         "becomes full, the conversion ends as an error.",
     ),
+    cfg.BoolOpt(
+        "decode_while_streaming",
+        default=True,
+        help="Write a plain qcow2 that becomes raw straight into its place while it arrives, without storing the "
+        "download. False: qemu-img reads every image from the stored download, as in earlier releases. Set it to false "
+        "if an image is converted wrongly or fails only with true, and report that: this option goes with the next "
+        "release.",
+    ),
     cfg.StrOpt(
         "reserve_bytes",
         default="5%",
@@ -164,6 +172,7 @@ class ImageCacheSettings:
     precache_concurrency: int
     subdirectory_name: str
     reserve_whole_disk: bool
+    decode_while_streaming: bool
     reserve: DiskAmount
     owner: str
     manager_interval: timedelta | None

@@ -143,6 +143,7 @@ def image_fetcher(
         deep_inspection=config.workarounds.deep_inspection,
         least_rate=config.glance.least_rate,
         reserves_whole_disk=config.image_cache.reserve_whole_disk,
+        decode_while_streaming=config.image_cache.decode_while_streaming,
         vmdk_types=config.compute.vmdk_allowed_types,
         qemu_img=QemuImgLimits(
             cpu_time=config.libvirt.cpu_time_limit, address_space_bytes=config.libvirt.address_space_limit_bytes
