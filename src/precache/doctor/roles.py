@@ -12,6 +12,7 @@ from precache.doctor.callers import check_callers, check_policy
 from precache.doctor.cells import CELLS_TIMEOUT_S, check_cells, check_computes, check_pins
 from precache.doctor.clock import check_clock
 from precache.doctor.database import check_database, on_database
+from precache.doctor.decoding import check_decoding
 from precache.doctor.directories import check_cache, check_disk_space, check_instances
 from precache.doctor.embedded import check_embedded_database, check_state_dir
 from precache.doctor.examine import Check
@@ -70,6 +71,7 @@ _BY_ROLE = {
         Check("disk space", check_disk_space),
         Check("cache owner", check_cache_owner),
         Check("qemu-img", check_qemu_img),
+        Check("decoding", check_decoding),
     ),
 }
 
@@ -82,6 +84,7 @@ _OF_A_FILE_CACHE = (
     Check("cache owner", check_cache_owner),
     Check("nova.conf", check_nova_conf),
     Check("qemu-img", check_qemu_img),
+    Check("decoding", check_decoding),
     Check("swarm port", check_swarm_port),
 )
 

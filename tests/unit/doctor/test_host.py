@@ -11,6 +11,7 @@ import pytest
 from precache.core.errors import DomainsUnknown
 from precache.core.sizes import DiskAmount
 from precache.doctor.cache_owner import check_cache_owner
+from precache.doctor.decoding import check_decoding, judge_hashes, judge_inflaters
 from precache.doctor.directories import check_cache, check_disk_space, check_instances, judge_space
 from precache.doctor.examine import Check, examine
 from precache.doctor.locks import Mount, check_locks, mount_of, try_lock
@@ -390,3 +391,24 @@ def test_a_qemu_img_that_cannot_run_confined_is_a_failure(tmp_path):
         file.chmod(0o755)
 
     assert judge_confinement(str(program), Sandbox()).status == "failed"
+
+
+def test_a_host_with_all_libraries_decodes_images_and_can_pause(configured):
+    findings = list(check_decoding(configured()))
+
+    assert statuses(findings) == ["ok", "ok"]
+    assert "isal" in findings[0].found
+
+
+def test_a_host_without_a_library_for_decoding_is_told_what_to_install():
+    slow, unpaused = judge_inflaters(has_isal=False), judge_hashes(["sha512"])
+
+    assert statuses([slow, unpaused]) == ["warning", "warning"]
+    assert ("isal" in slow.advice, "libcrypto" in unpaused.advice) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "option", ["[DEFAULT]\nforce_raw_images = false", "[image_cache]\ndecode_while_streaming = false"]
+)
+def test_where_nothing_is_decoded_while_it_arrives_no_library_is_missed(configured, option):
+    assert only(check_decoding(configured(option))).status == "skipped"

@@ -22,6 +22,8 @@ with suppress(ImportError):  # no wheel for this machine: only slower
 
     _zlib = isal_zlib
 
+HAS_ISAL = _zlib is not zlib
+
 Inflater = Callable[[bytes, int], bytes]
 """Return what the data expands to, exactly so many bytes; other data may follow its end. Raises NotStreamable."""
 
