@@ -1,0 +1,325 @@
+"""Reads a qcow2 while it arrives.
+
+Each byte of the image is accounted for once, in the order of the file: it belongs to a table, to a known piece of the
+disk, or to neither. Tables are kept in the side file. Bytes of neither kind are kept there too as long as a table is
+missing, because it may refer to them; else they are dropped. A piece that becomes known when its bytes have gone by is
+read from the side file; if they were dropped the image is not streamable.
+
+Compressed clusters are told in whole sectors, so the sectors at both ends may hold parts of their neighbours. Where
+the neighbour is not known, and a table is missing, these sectors are kept as well.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import starmap
+from operator import add
+
+from precache.fetch.decoding.placements import (
+    Action,
+    Compression,
+    Inflate,
+    InflateSpilled,
+    NotStreamable,
+    Place,
+    PlaceSpilled,
+    ReadSpilled,
+    Spill,
+    Truncated,
+)
+from precache.fetch.qcow2.arrived import ArrivedBytes
+from precache.fetch.qcow2.dropped_ranges import DroppedRanges
+from precache.fetch.qcow2.entries import MOST_PIECES, Pieces, pieces_of, table_offsets
+from precache.fetch.qcow2.header import SECTOR_BYTES, read_header
+from precache.fetch.qcow2.known_pieces import NEVER, KnownPieces
+from precache.fetch.qcow2.tables import TableMap
+
+_LARGEST_UNIT_BYTES = 4096
+"""No file system needs a coarser alignment for direct writes."""
+
+_OVERLAP = "clusters or tables that overlap"
+_TOO_MANY_PIECES = "too many pieces"
+
+
+class Qcow2Reader:
+    """Implements StreamReader."""
+
+    def __init__(self, head: bytes, file_bytes: int, read_spilled: ReadSpilled) -> None:
+        """head, file_bytes: as of `read_header`. Raises NotStreamable if qemu-img must read the image."""
+        self._header = header = read_header(head, file_bytes)
+        self._file_bytes, self._read_spilled = file_bytes, read_spilled
+        self._unit = min(header.subcluster_bytes, _LARGEST_UNIT_BYTES)
+        self._arrived = ArrivedBytes()
+        self._position = 0
+        """In the file: what lies before it is accounted for."""
+        self._tables = TableMap(header)
+        self._waiting: deque[tuple[int, int, int]] = deque()
+        """Offset, index and number of pieces of each table that has arrived while too many pieces were known."""
+        self._known = KnownPieces(
+            table_count=header.l1_entries, table_covers=header.table_covers, disk_bytes=header.disk_bytes
+        )
+        self._dropped = DroppedRanges()
+        self._inflated_to = NEVER
+        """The end of the last piece if that was compressed: the next one may begin in its last sector."""
+
+    @property
+    def disk_bytes(self) -> int:
+        return self._header.disk_bytes
+
+    @property
+    def unit_bytes(self) -> int:
+        return self._unit
+
+    @property
+    def compression(self) -> Compression:
+        return self._header.compression
+
+    @property
+    def placed_up_to(self) -> int:
+        return self._known.placed_up_to(self._position)
+
+    def feed(self, data: memoryview) -> Iterator[Action]:
+        self._arrived.append(data)
+        end = self._arrived.end
+        if end > self._file_bytes:
+            raise NotStreamable(f"more than its {self._file_bytes} bytes")
+        yield from self._advance(end if end == self._file_bytes else end // self._unit * self._unit)
+        self._arrived.keep_from(self._needed_from())
+
+    def held(self) -> Iterator[Spill]:
+        offset, data = self._arrived.kept()
+        if data:
+            yield Spill(offset, data)
+
+    def finish(self) -> Iterator[Action]:
+        if self._arrived.end != self._file_bytes:
+            raise NotStreamable(f"{self._arrived.end} of its {self._file_bytes} bytes")
+        yield from self._place_cut_pieces()
+        self._position, self._inflated_to = NEVER, -1
+        while self._waiting:
+            offset, index, _ = self._waiting.popleft()
+            yield from self._load(offset, index)
+        while (offset := self._tables.next_start()) != NEVER:
+            if offset >= self._file_bytes:
+                raise Truncated
+            yield from self._load(*self._tables.take())
+
+    @property
+    def _is_missing_tables(self) -> bool:
+        return self._tables.missing > 0
+
+    def _advance(self, limit: int) -> Iterator[Action]:
+        """Account for all that has arrived before `limit`, and for compressed pieces that end behind it."""
+        known = self._known
+        while True:
+            if known.is_compressed and known.start <= self._position:
+                if known.end > self._arrived.end:
+                    return
+                yield from self._inflate()
+                continue
+            if self._position >= limit:
+                return
+            table_start = self._tables.next_start()
+            if known.start <= self._position:
+                yield from self._place(min(known.end, limit))
+            elif table_start <= self._position:
+                yield from self._keep_table(limit)
+            else:
+                yield from self._pass(min(known.start, table_start, limit))
+
+    def _needed_from(self) -> int:
+        """Return where the bytes begin that are still needed; a compressed piece needs its whole first sector."""
+        if not self._known.is_compressed:
+            return self._position
+        return min(self._position, self._known.start // SECTOR_BYTES * SECTOR_BYTES)
+
+    def _part(self, end: int) -> memoryview:
+        """Return the next bytes, up to `end` or before it, and go on to the byte behind them."""
+        start = self._position
+        self._position = end = self._arrived.end_of_part(start, end, self._unit)
+        return self._arrived.take(start, end)
+
+    def _pass(self, end: int) -> Iterator[Action]:
+        """Go on to `end`: no known piece and no table needs the bytes before it."""
+        if not self._is_missing_tables:
+            self._position = end
+            return
+        start = self._position
+        yield Spill(start, self._part(end))
+
+    def _place(self, end: int) -> Iterator[Action]:
+        """Place the next piece up to `end`."""
+        known, start = self._known, self._position
+        disk_offset = known.disk_offset + start - known.start
+        part = self._part(end)
+        self._drop(start, self._position)
+        is_complete = self._position == known.end
+        if is_complete:
+            self._go_on()
+        yield Place(disk_offset, part)
+        if is_complete:
+            yield from self._load_waiting()
+
+    def _inflate(self) -> Iterator[Action]:
+        known = self._known
+        start, end, disk_offset = known.start, known.end, known.disk_offset
+        data = bytes(self._arrived.take(start, end))
+        is_sharing = start < self._position
+        before, self._position, self._inflated_to = self._position, end, end
+        self._go_on()
+        yield Inflate(disk_offset, self._disk_bytes_of(disk_offset), self._header.cluster_bytes, data)
+        if self._is_missing_tables:
+            yield from self._spill_shared(start, end, before if is_sharing else None)
+        yield from self._load_waiting()
+
+    def _spill_shared(self, start: int, end: int, shared_end: int | None) -> Iterator[Spill]:
+        """Keep the sectors at both ends of a compressed piece that a piece of a missing table may share.
+
+        shared_end: the end of the sector in which this piece begins, if the piece before it ends there; None otherwise.
+        """
+        last_sector = end - SECTOR_BYTES
+        if shared_end is not None:
+            kept_to = shared_end - SECTOR_BYTES
+        else:
+            kept_to = -(-start // SECTOR_BYTES) * SECTOR_BYTES
+            if kept_to > start:
+                yield Spill(start, self._arrived.take(start, kept_to))
+        self._drop(kept_to, last_sector)
+        if self._known.start >= end:
+            from_ = max(last_sector, kept_to)
+            if from_ < end:
+                yield Spill(from_, self._arrived.take(from_, end))
+
+    def _drop(self, start: int, end: int) -> None:
+        """Note that the bytes go to the disk alone, if that matters."""
+        if self._is_missing_tables:
+            self._dropped.add(start, end)
+            if len(self._dropped) > MOST_PIECES:
+                raise NotStreamable(_TOO_MANY_PIECES)
+
+    def _go_on(self) -> None:
+        """Go on to the next known piece."""
+        self._known.take()
+        self._check_next()
+
+    def _check_next(self) -> None:
+        """Raise NotStreamable if the next piece begins before the position and not in the sector that it may share."""
+        if self._known.start < self._position and not (
+            self._known.is_compressed and self._is_shared(self._known.start)
+        ):
+            raise NotStreamable(_OVERLAP)
+
+    def _is_shared(self, start: int) -> bool:
+        return self._position == self._inflated_to and start >= self._position - SECTOR_BYTES
+
+    def _disk_bytes_of(self, disk_offset: int) -> int:
+        """Return how many bytes of a cluster belong to the disk."""
+        return min(self._header.cluster_bytes, self._header.disk_bytes - disk_offset)
+
+    def _keep_table(self, limit: int) -> Iterator[Action]:
+        """Keep the next table up to `limit`. If it is complete then, read it."""
+        start, end = self._position, self._tables.next_end()
+        yield Spill(start, self._part(min(end, limit)))
+        if self._position < end:
+            return
+        if self._tables.is_l1_read:
+            yield from self._load(*self._tables.take())
+        else:
+            yield from self._read_l1()
+
+    def _read_l1(self) -> Iterator[Action]:
+        header = self._header
+        offsets = table_offsets(self._read_spilled(header.l1_offset, 8 * header.l1_entries), header)
+        self._tables.add(offsets)
+        nothing = Pieces()
+        for index, offset in enumerate(offsets):
+            if not offset:
+                self._known.add(index, nothing)
+        while self._tables.next_start() < self._position:
+            yield from self._load(*self._tables.take())
+        self._forget_dropped()
+
+    def _load_waiting(self) -> Iterator[Action]:
+        while self._waiting and self._has_room_for(self._waiting[0][2]):
+            offset, index, _ = self._waiting.popleft()
+            yield from self._load(offset, index)
+
+    def _has_room_for(self, pieces: int) -> bool:
+        return not self._known.count or self._known.count + pieces <= MOST_PIECES
+
+    def _load(self, offset: int, index: int) -> Iterator[Action]:
+        """Read a table of the second level from the side file, and place those of its pieces that have gone by."""
+        header = self._header
+        inside = min(header.cluster_bytes, self._file_bytes - offset)
+        # qemu reads zeros behind the end of the file, where the last cluster may be cut.
+        table = self._read_spilled(offset, inside).ljust(header.cluster_bytes, b"\0")
+        pieces = pieces_of(table, header, index * header.table_covers)
+        if not self._has_room_for(len(pieces)):
+            self._waiting.append((offset, index, len(pieces)))
+            return
+        self._check_tables(pieces)
+        if pieces and min(pieces.file_offsets) < self._position:
+            later = Pieces()
+            yield from self._place_passed(pieces, later)
+            pieces = later
+        self._known.add(index, pieces)
+        self._check_next()
+        self._tables.missing -= 1
+        self._forget_dropped()
+
+    def _forget_dropped(self) -> None:
+        if not self._is_missing_tables:
+            self._dropped = DroppedRanges()
+
+    def _check_tables(self, pieces: Pieces) -> None:
+        """Raise NotStreamable if one of the pieces has a byte of a table or of the header."""
+        if not pieces:
+            return
+        starts, lengths = pieces.file_offsets, pieces.lengths
+        if not self._tables.overlaps(min(starts), max(map(add, starts, lengths))):
+            return
+        overlaps = self._tables.overlaps
+        if any(starmap(overlaps, zip(starts, map(add, starts, lengths), strict=True))):
+            raise NotStreamable(_OVERLAP)
+
+    def _place_passed(self, pieces: Pieces, later: Pieces) -> Iterator[Action]:
+        """Place the pieces whose bytes are in the side file, and add the others to `later`."""
+        for disk_offset, start, length, is_compressed in pieces:
+            if start >= self._position or (is_compressed and self._is_shared(start)):
+                later.add(disk_offset, start, length, is_compressed=is_compressed)
+                continue
+            if start + length > self._position or self._dropped.overlaps(start, start + length):
+                raise NotStreamable(_OVERLAP)
+            length = self._arrived_of(start, start + length, is_compressed=is_compressed) - start
+            if is_compressed:
+                disk_bytes, cluster = self._disk_bytes_of(disk_offset), self._header.cluster_bytes
+                yield InflateSpilled(disk_offset, disk_bytes, cluster, start, length)
+            elif length > 0:
+                yield PlaceSpilled(disk_offset, start, length)
+
+    def _place_cut_pieces(self) -> Iterator[Action]:
+        """Place what has arrived of the pieces that are cut by the end of the image."""
+        known = self._known
+        while known.start != NEVER:
+            start, end, disk_offset, is_compressed = known.start, known.end, known.disk_offset, known.is_compressed
+            arrived_to = self._arrived_of(start, end, is_compressed=is_compressed)
+            if is_compressed:
+                self._drop(self._position - SECTOR_BYTES if start < self._position else start, arrived_to)
+                self._position, self._inflated_to = end, end
+            self._go_on()
+            if is_compressed:
+                data = bytes(self._arrived.take(start, arrived_to))
+                yield Inflate(disk_offset, self._disk_bytes_of(disk_offset), self._header.cluster_bytes, data)
+
+    def _arrived_of(self, start: int, end: int, *, is_compressed: bool) -> int:
+        """Return the end of what has arrived of a piece, when the image is complete.
+
+        The last cluster of the file may be cut: what is missing there reads as zeros. Raises Truncated if more is
+        missing than this.
+        """
+        cluster = self._header.cluster_bytes
+        whole_end = -(-self._file_bytes // cluster) * cluster
+        if (start >= self._file_bytes) if is_compressed else (end > whole_end):
+            raise Truncated
+        return min(end, self._file_bytes)
