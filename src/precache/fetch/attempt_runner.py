@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from precache.background.task_group import TaskGroup
 from precache.background.threads import call_in_thread
-from precache.core.errors import Stopped, UnusableImage
+from precache.core.errors import Stopped
 from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, keeps_data
 from precache.fetch.block_sink import BlockSink
-from precache.fetch.conversion import Conversion
+from precache.fetch.download_file import DownloadFile
 from precache.fetch.fetch_rules import FetchRules
-from precache.fetch.growing_file import GrowingFile
 from precache.fetch.limited_stream import LimitedStream, no_bytes
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.resume import ResumingStream
-from precache.fetch.sparse_file import SparseFile, WriteAt, flush
+from precache.fetch.sparse_file import WriteAt
 from precache.fetch.transfer import Transfer
-from precache.imagecache.qemu_img import QemuImg
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
@@ -42,7 +39,7 @@ _CUT_SECONDS = 1.0
 
 
 @contextmanager
-def _keeping(attempt: Attempt, arriving: GrowingFile) -> Iterator[None]:
+def _keeping(attempt: Attempt, arriving: DownloadFile) -> Iterator[None]:
     """Keep what was received if the block ends by an error that leaves it on the host."""
     try:
         yield
@@ -50,8 +47,7 @@ def _keeping(attempt: Attempt, arriving: GrowingFile) -> Iterator[None]:
         kept = attempt.staging.kept
         if kept and keeps_data(error, attempt.kept_bytes):
             work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
-            stored_bytes = max(arriving.arrived_bytes, attempt.kept_bytes)
-            kept.keep(attempt.record, attempt.download, stored_bytes, work.job_id if work else None)
+            kept.keep(attempt.record, attempt.download, arriving.kept_bytes, work.job_id if work else None)
         raise
 
 
@@ -80,45 +76,28 @@ class AttemptRunner:
 
         What an error leaves on the host is kept then. Raises as `Fetcher.fetch`, and OSError of the disk.
         """
-        record, download, target = attempt.record, attempt.download, attempt.target
+        record = attempt.record
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
         signature = watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
-        kept_bytes = attempt.kept_bytes
-        stream = self._stream(attempt)
-        observed = attempt.final_parts
-        with SparseFile(download, direct=target is None, write_at=self._write_at, kept_bytes=kept_bytes) as file:
-            arriving = GrowingFile(
-                file=file, size_bytes=record.size_bytes, final_parts=observed if target is None else None
-            )
+        group = TaskGroup(record.id)
+        with DownloadFile(
+            attempt, group=group, rules=self._rules, write_at=self._write_at, sandbox=self._sandbox
+        ) as arriving:
             transfer = Transfer(
-                image=record, stream=stream, sink=arriving, signature=signature, kept=file, kept_bytes=kept_bytes
-            )
-            qemu_img = QemuImg(limits=self._rules.qemu_img, sandbox=self._sandbox)
-            group = TaskGroup(record.id)
-            conversion = Conversion(
                 image=record,
-                arriving=arriving,
-                target=target,
-                qemu_img=qemu_img,
-                direct=file.can_be_direct,
-                group=group,
-                check_space=lambda result_bytes: attempt.space.admit_result(result_bytes, arriving.arrived_bytes),
-                vmdk_types=self._rules.vmdk_types,
-                deep_inspection=self._rules.deep_inspection and not attempt.order.options.as_is,
-                final_parts=observed,
+                stream=self._stream(attempt),
+                sink=arriving,
+                signature=signature,
+                kept=arriving.file,
+                kept_bytes=attempt.kept_bytes,
             )
             with _keeping(attempt, arriving):
                 report = _progress(record, transfer, arriving, attempt.watch)
-                _run(transfer, conversion, qemu_img, group, report, kept_bytes)
+                _run(transfer, arriving, group, report, attempt.kept_bytes)
                 arrived = arriving.arrived_bytes
                 attempt.watch(Phase.PUBLISHING, arrived, arrived)
-            if target is None:
-                _check_length(record, download, arrived)
-                file.flush()
-            else:
-                _check_length(record, target, conversion.disk_bytes)
-                flush(target)
+            arriving.complete()
 
     def _stream(self, attempt: Attempt) -> LimitedStream:
         delta = attempt.delta
@@ -144,12 +123,7 @@ def watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
 
 
 def _run(
-    transfer: Transfer,
-    conversion: Conversion,
-    qemu_img: QemuImg,
-    group: TaskGroup,
-    report: Callable[[], None],
-    kept_bytes: int,
+    transfer: Transfer, arriving: DownloadFile, group: TaskGroup, report: Callable[[], None], kept_bytes: int
 ) -> None:
     """Return when the image is downloaded, verified and converted; raise the first failure of any part.
 
@@ -159,7 +133,7 @@ def _run(
     report()
     try:
         transfer.start(group)
-        group.start("converter", conversion.run)
+        arriving.start()
         while not group.wait(POLL_SECONDS):
             report()
     except BaseException as error:
@@ -168,7 +142,6 @@ def _run(
         raise
     finally:
         transfer.stop()
-        qemu_img.stop()
         group.join()
 
 
@@ -180,10 +153,3 @@ def _progress(record: Image, transfer: Transfer, sink: BlockSink, watch: Watcher
         watch(phase, transfer.received_bytes, record.size_bytes or 0)
 
     return report
-
-
-def _check_length(record: Image, result: Path, expected_bytes: int) -> None:
-    """Raise UnusableImage unless the file is as long as the disk: later Nova trusts the entry's name."""
-    found = result.stat().st_size
-    if found != expected_bytes or not found:
-        raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")
