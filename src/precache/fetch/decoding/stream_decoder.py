@@ -18,6 +18,7 @@ from precache.fetch.decoding.side_file import SideFile
 from precache.fetch.decoding.window_writers import WindowWriters
 from precache.fetch.decoding.windows import OpenWindows, PlaceCopy
 from precache.fetch.final_parts import FinalParts
+from precache.fetch.growing_file import Abandoned
 from precache.fetch.sparse_file import WriteAt
 
 _LEAST_WRITE_BYTES = 64 << 10
@@ -70,7 +71,9 @@ class StreamDecoder:
         self._announced = 0
         self._replayed_bytes = fed_bytes
         self._arrived = fed_bytes
-        self._is_complete = self._is_settled = False
+        self._is_complete = self._is_settled = self._is_interrupted = False
+        self._held: list[tuple[int, bytes]] | None = None
+        """What had to be kept when the block that is being decoded came, or the end; None between the blocks."""
         if final_parts is not None:
             final_parts.began(target, self.disk_bytes)
 
@@ -107,12 +110,11 @@ class StreamDecoder:
 
         Raises NotStreamable, OSError, Abandoned, and what `admit_spilled` raises.
         """
-        self._writers.check()
-        self._is_settled = False
-        self._replay()
+        self._begin()
         self._execute(self._reader.feed(block.view[: block.length]), block)
         self._windows.end_block()
         self._arrived += block.length
+        self._held = None
         self._announce()
 
     def finish(self) -> None:
@@ -120,9 +122,7 @@ class StreamDecoder:
 
         Raises Truncated, and as `append`.
         """
-        self._writers.check()
-        self._is_settled = False
-        self._replay()
+        self._begin()
         self._execute(self._reader.finish(), None)
         self._write_open()
         self._writers.end()
@@ -134,17 +134,25 @@ class StreamDecoder:
         if self._final_parts is not None:
             self._final_parts.is_final_up_to(self.disk_bytes)
 
+    def interrupt(self) -> None:
+        """Make the present `append` or `finish` end with Abandoned soon, and every later one. For any thread.
+
+        Both may place gigabytes of the side file. Their work is done again when the decoding goes on: a block that was
+        interrupted has not arrived.
+        """
+        self._is_interrupted = True
+
     def settle(self) -> None:
         """Return when all that has arrived is on the disk: in the result, or in the side file.
 
         Then these files and `arrived_bytes` are all that is needed to go on. For the thread that appends, or after its
-        end. Raises as `append`.
+        end, also by `interrupt`. Raises what `append` raises.
         """
         self._writers.check()
         if not self._replayed_bytes:  # else nothing has arrived since it was settled before
             self._write_open()
-            for spill in self._reader.held():
-                self._side.write(spill.file_offset, spill.data)
+            for file_offset, data in self._held_bytes() if self._held is None else self._held:
+                self._side.write(file_offset, memoryview(data))
         self._side.flush()
         self._file.flush()
         self._is_settled = True
@@ -164,8 +172,19 @@ class StreamDecoder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _begin(self) -> None:
+        """Prepare for the next block, or for the end."""
+        self._writers.check()
+        self._is_settled = False
+        self._replay()
+        self._held = self._held_bytes()
+
+    def _held_bytes(self) -> list[tuple[int, bytes]]:
+        return [(spill.file_offset, bytes(spill.data)) for spill in self._reader.held()]
+
     def _execute(self, actions: Iterable[Action], block: Block | None) -> None:
         for action in actions:
+            self._check_interrupt()
             if isinstance(action, Place):
                 self._place(action, block)
             elif isinstance(action, Spill):
@@ -182,6 +201,10 @@ class StreamDecoder:
             disk_offset, data = disk_offset + whole, data[whole:]
         if data:
             self._windows.add(PlaceCopy(disk_offset, bytes(data)))
+
+    def _check_interrupt(self) -> None:
+        if self._is_interrupted:
+            raise Abandoned
 
     def _write_open(self) -> None:
         self._windows.close_all()
@@ -201,6 +224,7 @@ class StreamDecoder:
         block, fed = Block() if self._replayed_bytes else None, 0
         while block and fed < self._replayed_bytes:
             self._writers.check()
+            self._check_interrupt()
             piece = block.view[: min(BLOCK_BYTES, self._replayed_bytes - fed)]
             self._side.read_into(piece, fed)
             for _ in self._reader.feed(piece):

@@ -172,6 +172,52 @@ def test_settled_files_go_on_at_any_byte(tmp_path_factory, seed, cluster, cuts):
     assert run.target.read_bytes() == disk
 
 
+class InterruptedReader(PlanReader):
+    """Has the decoder interrupted before one of its actions."""
+
+    def begin(self, decoder, actions):
+        self._decoder, self._left = decoder, actions
+
+    def feed(self, data):
+        return self._counted(super().feed(data))
+
+    def finish(self):
+        return self._counted(super().finish())
+
+    def _counted(self, actions):
+        for action in actions:
+            if not self._left:
+                self._decoder.interrupt()
+            self._left -= 1
+            yield action
+
+
+@given(seed=PLANS["seed"], cluster=PLANS["clusters"], interrupts=st.lists(st.integers(0, 120), max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_interrupted_decoder_goes_on_before_the_block_that_was_interrupted(tmp_path_factory, seed, cluster, interrupts):
+    rng = random.Random(seed)
+    plan, disk = make_plan(rng, cluster, rng.randint(1, min(100, 5 * MIB // cluster)), 0)
+    path, image, fed = tmp_path_factory.mktemp("plan"), plan.image, 0
+    for actions in [*interrupts, -1]:
+        reader = InterruptedReader(plan.pieces, plan.disk_bytes, plan.unit_bytes)
+        with Run(path, reader, fed_bytes=fed).ending() as run:
+            reader.begin(run.decoder, actions)
+            try:
+                run.feed(image, fed, block_bytes=300_000)
+                run.decoder.finish()
+            except Abandoned:
+                run.decoder.settle()
+            assert run.decoder.arrived_bytes in (*range(fed, len(image), 300_000), len(image))
+        fed = run.decoder.arrived_bytes
+        if run.decoder.is_complete:
+            break
+        if not fed:
+            run.target.unlink()
+            run.side.unlink(missing_ok=True)
+
+    assert run.target.read_bytes() == disk
+
+
 def test_parts_are_announced_in_order_and_the_last_one_by_the_caller(tmp_path):
     disk = random.Random(1).randbytes(8 * MIB)
     order = [0, 1, 3, 2, 4, 5, 6, 7]
