@@ -38,7 +38,7 @@ class SparseFile:
             os.ftruncate(self._fd, kept_bytes)  # zeros that follow are not written
         self._direct = self._can_be_direct
         if not direct:
-            self._use_page_cache()
+            self.use_page_cache()
 
     @property
     def is_direct(self) -> bool:
@@ -75,7 +75,7 @@ class SparseFile:
         except OSError as error:
             if error.errno != errno.EINVAL or not self._direct:
                 raise
-            self._use_page_cache()
+            self.use_page_cache()
             return os.preadv(self._fd, [block.view], block.offset)
 
     def finish(self, size_bytes: int) -> None:
@@ -85,6 +85,11 @@ class SparseFile:
     def flush(self) -> None:
         """Write all data to the disk before returning."""
         os.fsync(self._fd)
+
+    def use_page_cache(self) -> None:
+        """Write no longer past the page cache."""
+        self._direct = False
+        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -105,13 +110,9 @@ class SparseFile:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
                 # Some file systems accept the flag at open() and refuse the write.
-                self._use_page_cache()
+                self.use_page_cache()
                 continue
             run, offset = run[written:], offset + written
-
-    def _use_page_cache(self) -> None:
-        self._direct = False
-        fcntl.fcntl(self._fd, fcntl.F_SETFL, fcntl.fcntl(self._fd, fcntl.F_GETFL) & ~os.O_DIRECT)
 
 
 def create_empty(path: Path, size_bytes: int) -> None:

@@ -1,8 +1,8 @@
 """The raw disk that an image is decoded to: a file of its final length from the start, written at any place.
 
-Writes go past the page cache where the file system and the image allow it. An image whose clusters are smaller than the
-alignment of direct writes goes through the page cache as a whole: such images are rare, and their clusters may be
-scattered.
+Writes go past the page cache where the file system and the image allow it. Small ones that are scattered go through it,
+because a direct write of 4 KiB takes 90 us. So does an image whose clusters are smaller than the alignment of direct
+writes. Both are rare.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from pathlib import Path
 
 from precache.fetch.blocks import ALIGNMENT_BYTES, Block
 from precache.fetch.sparse_file import SparseFile, WriteAt
+
+_SAMPLE = 256
+"""So many writes show what an image is like."""
+
+_LEAST_MEAN_BYTES = 64 << 10
+"""With smaller writes the page cache is faster: 64 KiB take the same time in both ways."""
 
 
 class ResultFile:
@@ -34,6 +40,7 @@ class ResultFile:
             self._file.close()
             raise
         self._count = threading.Lock()
+        self._writes = 0
         self.written_bytes = 0
         """How many bytes were written by this process, without the holes."""
 
@@ -49,6 +56,9 @@ class ResultFile:
         written = self._file.write_part(block, start, end, disk_offset)
         with self._count:
             self.written_bytes += written
+            self._writes += written > 0
+            if self._writes % _SAMPLE == 0 and self.written_bytes < self._writes * _LEAST_MEAN_BYTES:
+                self._file.use_page_cache()
 
     def finish(self) -> None:
         """Set the file to its exact length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import random
 import threading
@@ -388,6 +389,23 @@ def test_file_system_that_refuses_direct_writes_gets_ordinary_ones(tmp_path):
 
     run = decode(tmp_path, PlanReader([Piece(disk, 0)], len(disk), unit_bytes=4096), write_at=write_at)
 
+    assert run.target.read_bytes() == disk
+
+
+def test_scattered_writes_go_through_the_page_cache(tmp_path):
+    places = random.Random(8).sample(range(0, 16 * MIB, 2 * 4096), 1200)
+    disk, pieces, flags = bytearray(16 * MIB), [], []
+    for place in places:
+        disk[place : place + 4096] = place.to_bytes(4, "big") * 1024
+        pieces.append(Piece(bytes(disk[place : place + 4096]), place))
+
+    def write_at(fd, view, offset):
+        flags.append(fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT)
+        return os.pwrite(fd, view, offset)
+
+    run = decode(tmp_path, PlanReader(pieces, len(disk), unit_bytes=4096), write_at=write_at)
+
+    assert not flags[-1]
     assert run.target.read_bytes() == disk
 
 
