@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 from precache.fetch.decoding.placements import (
     Action,
@@ -44,6 +45,11 @@ class PlanReader:
     tables: list[bytes] = field(default_factory=list)
     _fed: int = 0
     _held: bytes = b""
+
+    def reading(self, read_spilled: ReadSpilled) -> Self:
+        """Return this reader, which checks its tables in the side file."""
+        self.read_spilled = read_spilled
+        return self
 
     @property
     def image(self) -> bytes:

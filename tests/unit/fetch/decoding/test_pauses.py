@@ -1,0 +1,118 @@
+"""A decoding goes on from its two files, at any byte."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precache.fetch.blocks import BLOCK_BYTES
+from precache.fetch.growing_file import Abandoned
+from precache.fetch.qcow2.reader import Qcow2Reader
+from tests.unit.fetch.decoding.decoding_run import MIB, PLANS, Parts, Run, make_plan
+from tests.unit.fetch.decoding.plan_reader import PlanReader
+
+LAYOUTS = [
+    (),
+    ("-c",),
+    ("-c", "-o", "compression_type=zstd"),
+    ("-o", "cluster_size=512"),
+    ("-o", "extended_l2=on"),
+    ("-c", "-W", "-m", "16"),
+]
+
+
+@given(seed=PLANS["seed"], cluster=PLANS["clusters"], cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_settled_files_go_on_at_any_byte(tmp_path_factory, seed, cluster, cuts):
+    def plan():
+        rng = random.Random(seed)
+        return make_plan(rng, cluster, rng.randint(1, min(100, 5 * MIB // cluster)), 0)
+
+    path, (reader, disk) = tmp_path_factory.mktemp("plan"), plan()
+    image, fed = reader.image, 0
+    for cut in sorted(cuts):
+        end = int(cut * len(image))
+        with Run(path, plan()[0].reading, fed_bytes=fed).ending() as run:
+            run.feed(image[:end], fed, block_bytes=300_000)
+            assert not run.decoder.is_settled or end == fed
+            run.decoder.settle()
+            assert run.decoder.is_settled
+            assert run.decoder.arrived_bytes == end
+        if not end:
+            run.target.unlink()
+        fed = end
+    with Run(path, plan()[0].reading, fed_bytes=fed).ending() as run:
+        run.feed(image, fed)
+        run.decoder.finish()
+
+    assert run.target.read_bytes() == disk
+
+
+class InterruptedReader(PlanReader):
+    """Has the decoder interrupted before one of its actions."""
+
+    def begin(self, decoder, actions):
+        self._decoder, self._left = decoder, actions
+
+    def feed(self, data):
+        return self._counted(super().feed(data))
+
+    def finish(self):
+        return self._counted(super().finish())
+
+    def _counted(self, actions):
+        for action in actions:
+            if not self._left:
+                self._decoder.interrupt()
+            self._left -= 1
+            yield action
+
+
+@given(seed=PLANS["seed"], cluster=PLANS["clusters"], interrupts=st.lists(st.integers(0, 120), max_size=3))
+@settings(max_examples=20, deadline=None)
+def test_interrupted_decoder_goes_on_before_the_block_that_was_interrupted(tmp_path_factory, seed, cluster, interrupts):
+    rng = random.Random(seed)
+    plan, disk = make_plan(rng, cluster, rng.randint(1, min(100, 5 * MIB // cluster)), 0)
+    path, image, fed = tmp_path_factory.mktemp("plan"), plan.image, 0
+    for actions in [*interrupts, -1]:
+        reader = InterruptedReader(plan.pieces, plan.disk_bytes, plan.unit_bytes)
+        with Run(path, reader.reading, fed_bytes=fed).ending() as run:
+            reader.begin(run.decoder, actions)
+            try:
+                run.feed(image, fed, block_bytes=300_000)
+                run.decoder.finish()
+            except Abandoned:
+                run.decoder.settle()
+            assert run.decoder.arrived_bytes in (*range(fed, len(image), 300_000), len(image))
+        fed = run.decoder.arrived_bytes
+        if run.decoder.is_complete:
+            break
+        if not fed:
+            run.target.unlink()
+            run.side.unlink(missing_ok=True)
+
+    assert run.target.read_bytes() == disk
+
+
+@pytest.mark.parametrize("options", LAYOUTS, ids=" ".join)
+def test_qcow2_goes_on_at_any_byte(tmp_path, make_image, disk_bytes, options):
+    image, rng, fed = make_image("qcow2", *options), random.Random(9), 0
+
+    for end in [*sorted(rng.sample(range(1, len(image)), 3)), len(image)]:
+        head = (tmp_path / "side").read_bytes() if fed else image
+
+        def make_reader(read_spilled, head=head):
+            return Qcow2Reader(head[:BLOCK_BYTES], len(image), read_spilled)
+
+        with Run(tmp_path, make_reader, fed_bytes=fed, final_parts=Parts(disk_bytes)).ending() as run:
+            run.feed(image[:end], fed)
+            run.decoder.settle()
+            fed = end
+            if end == len(image):
+                run.decoder.finish()
+
+    assert run.target.read_bytes() == disk_bytes
+    assert run.decoder.spilled_bytes < MIB
