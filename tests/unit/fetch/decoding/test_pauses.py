@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.growing_file import Abandoned
-from precache.fetch.qcow2.reader import Qcow2Reader
-from tests.unit.fetch.decoding.decoding_run import MIB, PLANS, Parts, Run, make_plan
+from tests.unit.fetch.decoding.decoding_run import MIB, PLANS, Run, make_plan
 from tests.unit.fetch.decoding.plan_reader import PlanReader
-
-LAYOUTS = [
-    (),
-    ("-c",),
-    ("-c", "-o", "compression_type=zstd"),
-    ("-o", "cluster_size=512"),
-    ("-o", "extended_l2=on"),
-    ("-c", "-W", "-m", "16"),
-]
 
 
 @given(seed=PLANS["seed"], cluster=PLANS["clusters"], cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
@@ -95,24 +83,3 @@ def test_interrupted_decoder_goes_on_before_the_block_that_was_interrupted(tmp_p
             run.side.unlink(missing_ok=True)
 
     assert run.target.read_bytes() == disk
-
-
-@pytest.mark.parametrize("options", LAYOUTS, ids=" ".join)
-def test_qcow2_goes_on_at_any_byte(tmp_path, make_image, disk_bytes, options):
-    image, rng, fed = make_image("qcow2", *options), random.Random(9), 0
-
-    for end in [*sorted(rng.sample(range(1, len(image)), 3)), len(image)]:
-        head = (tmp_path / "side").read_bytes() if fed else image
-
-        def make_reader(read_spilled, head=head):
-            return Qcow2Reader(head[:BLOCK_BYTES], len(image), read_spilled)
-
-        with Run(tmp_path, make_reader, fed_bytes=fed, final_parts=Parts(disk_bytes)).ending() as run:
-            run.feed(image[:end], fed)
-            run.decoder.settle()
-            fed = end
-            if end == len(image):
-                run.decoder.finish()
-
-    assert run.target.read_bytes() == disk_bytes
-    assert run.decoder.spilled_bytes < MIB
