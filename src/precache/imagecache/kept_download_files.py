@@ -90,11 +90,6 @@ class KeptDownloadFiles:
             path.rename(data)
         self.write_record(entry, record)
 
-    def flush(self, path: Path) -> None:
-        """Write a file of the directory to the disk, if it exists. Raises OSError."""
-        with open_directory(self._directory) as directory:
-            _flushed_state(path.name, directory)
-
     def store_decoding(self, entry: str, result: Path, side: Path) -> tuple[FileState, FileState | None]:
         """Move both files of a decoding to their places, and return their states for a record that follows.
 

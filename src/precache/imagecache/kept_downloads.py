@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +102,7 @@ class KeptDownloads:
         if record is None or received_bytes > self._limits.total_bytes:
             self.remove(entry)
             return 0
-        return self._keep(image, record, (), lambda record: self._files.store(entry, path, record))
+        return self._keep(image, record, lambda record: self._files.store(entry, path, record))
 
     def decoding_of(self, image: Image, decoder: str) -> KeptDownloadRecord | None:
         """Return the record of what this decoder has made of the image; None if there is nothing that it can use.
@@ -136,7 +136,7 @@ class KeptDownloads:
     def keep_decoding(self, image: Image, state: DecodingState, result: Path, side: Path, job_id: str | None) -> int:
         """Keep both files of a decoding, as `keep`, and return how many bytes of the image are in them.
 
-        side: may not exist.
+        side: may not exist. Both are on the disk already; to wait for that here would delay others.
         """
         entry = entry_name(image.id)
         record = self._record(image, state.received_bytes, job_id)
@@ -151,7 +151,7 @@ class KeptDownloads:
             )
             self._files.write_record(entry, replace(record, digest="", decoding=decoding))
 
-        return self._keep(image, record, (result, side), store)
+        return self._keep(image, record, store)
 
     def _record(self, image: Image, received_bytes: int, job_id: str | None) -> KeptDownloadRecord | None:
         """Return the record of this part of the image; None if it may not be kept, or could not be verified later."""
@@ -166,18 +166,9 @@ class KeptDownloads:
             jobs=(job_id,) if job_id else (),
         )
 
-    def _keep(
-        self,
-        image: Image,
-        record: KeptDownloadRecord,
-        flushed: Iterable[Path],
-        store: Callable[[KeptDownloadRecord], None],
-    ) -> int:
-        """Store the data and the record, and return the bytes. flushed: files that are written to the disk before."""
+    def _keep(self, image: Image, record: KeptDownloadRecord, store: Callable[[KeptDownloadRecord], None]) -> int:
         entry = entry_name(image.id)
         try:
-            for path in flushed:  # before others wait for the records
-                self._files.flush(path)
             with self._changes:
                 earlier = self._files.read_record(entry)
                 if earlier is not None and earlier.is_of(image):

@@ -30,7 +30,7 @@ class World(DownloadsWorld):
         self.result, self.side = staging.path("raw"), staging.path("side")
 
     def keep_decoding(self, kept=None, *, job="job", side=SIDE, state=STATE):
-        with self.result.open("wb") as file:  # with a hole
+        with self.result.open("r+b" if self.result.exists() else "xb") as file:  # with a hole
             file.truncate(len(RESULT))
             file.write(RESULT[: 1 << 16])
         if side:
@@ -164,6 +164,17 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(world, tmp_path, end):
     assert world.take() is None
 
     assert target.read_bytes() == before
+
+
+def test_result_that_other_hosts_received_parts_of_is_kept_as_any_other(world):
+    with world.cache.locks.hold(world.cache.path_of(image().id).name, wait=lambda: None):
+        world.result.touch()
+        assert world.kept.keep_pieces(image().id, "raw", world.result, len(RESULT))
+
+        assert world.keep_decoding()
+
+    assert world.take()
+    assert world.result.read_bytes() == RESULT
 
 
 def test_after_a_kill_in_the_second_run_nothing_is_left(world):
