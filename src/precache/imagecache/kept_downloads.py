@@ -104,28 +104,28 @@ class KeptDownloads:
             return 0
         return self._keep(image, record, lambda record: self._files.store(entry, path, record))
 
-    def decoding_of(self, image: Image, decoder: str) -> KeptDownloadRecord | None:
-        """Return the record of what this decoder has made of the image; None if there is nothing that it can use.
+    def decoding_of(self, image: Image, decoder: str) -> DecodingState | None:
+        """Return how far this decoder has decoded the image; None if nothing is kept that it can use.
 
         The files may have been changed meanwhile: `take_decoding` checks them.
         """
         record = self._files.read_record(entry_name(image.id))
-        return record if record is not None and record.fits_decoding(image, decoder) else None
+        return record.decoding_state if record is not None and record.fits_decoding(image, decoder) else None
 
-    def take_decoding(self, image: Image, decoder: str, result: Path, side: Path) -> KeptDownloadRecord | None:
-        """Move what this decoder has made of the image to these paths, and return its record; None if nothing fits.
+    def take_decoding(self, image: Image, decoder: str, result: Path, side: Path) -> DecodingState | None:
+        """Move what this decoder has made of the image to these paths; return how far that is, None if nothing fits.
 
         The files are not linked as those of downloads, so they are lost if this process is killed. The record stays for
         the jobs that want it. What cannot be used is left to `take`, which removes it. The caller holds the entry's
         lock.
         """
         entry = entry_name(image.id)
-        record = self.decoding_of(image, decoder)
-        if record is None or record.decoding is None:
+        record = self._files.read_record(entry)
+        if record is None or record.decoding is None or not record.fits_decoding(image, decoder):
             return None
         try:
             if self._files.move_decoding(entry, record.decoding, result, side):
-                return record
+                return record.decoding_state
             _log.warning("What is kept of image %s was changed meanwhile, and cannot be used", image.id)
         except OSError as error:
             _log.warning("What is kept of image %s cannot be used: %s", image.id, explain(error))

@@ -132,6 +132,17 @@ class KeptDownloadRecord:
         """Return how much of the disk the data takes."""
         return self.received_bytes if self.decoding is None else self.decoding.occupied_bytes
 
+    @property
+    def decoding_state(self) -> DecodingState | None:
+        """Return how far the image was decoded; None if it was not."""
+        if self.decoding is None:
+            return None
+        return DecodingState(
+            decoder=self.decoding.decoder,
+            received_bytes=self.received_bytes,
+            hash_state=self.decoding.hash_state,
+        )
+
     def is_of(self, image: Image) -> bool:
         """Return whether the image has still the data that was being received from the image service."""
         digest = self.digest if self.decoding is None else self.decoding.digest

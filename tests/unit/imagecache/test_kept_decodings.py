@@ -56,10 +56,8 @@ def test_the_files_and_the_state_are_given_back(world, side):
     assert not world.result.exists()
     assert not world.side.exists()
 
-    record = world.take()
-
-    assert record.received_bytes == STATE.received_bytes
-    assert (record.decoding.decoder, record.decoding.hash_state) == (STATE.decoder, STATE.hash_state)
+    assert world.kept.decoding_of(image(), DECODER) == STATE
+    assert world.take() == STATE
     assert world.result.read_bytes() == RESULT
     assert world.result.stat().st_nlink == 1
     assert world.side.exists() == bool(side)
