@@ -1,0 +1,193 @@
+"""The walk over the file: markers, grains and tables, one after another from the first grain to the end.
+
+Two layouts are common. VMware writes tables among the grains, and at the end a directory, a second header and a mark of
+the end. qemu-img writes directory and tables before the first grain, and nothing or zeros after the last one.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from precache.fetch.decoding.placements import (
+    Action,
+    Compression,
+    Inflate,
+    NotStreamable,
+    Place,
+    ReadSpilled,
+    Spill,
+    Truncated,
+)
+from precache.fetch.vmdk.grains import SeenGrains, SpilledPieces, Tables
+from precache.fetch.vmdk.header import AT_END, SECTOR_BYTES, parse_header, read_head
+
+_GRAIN_MARKER = struct.Struct("<QI")
+_MARKER = struct.Struct("<QII")
+"""The first number: the sector on the disk of a grain, or how many sectors follow. Then the length of a grain, or 0 and
+the kind of what follows."""
+
+_END, _TABLE, _DIRECTORY, _FOOTER = range(4)
+_FOOTER_SECTORS_FROM_END = 3  # its marker, itself, and the mark of the end
+
+_LEAST_GRAIN_BYTES = 8  # two of a header, a block, four of a checksum
+
+_DAMAGED = "a marker in it is damaged"
+
+
+class VmdkReader:
+    """The port `StreamReader`."""
+
+    compression = Compression.ZLIB
+
+    def __init__(self, head: bytes, file_bytes: int | None, read_spilled: ReadSpilled) -> None:
+        """head: the first bytes of the file, with the whole descriptor. Raises NotStreamable."""
+        if file_bytes is None:
+            raise NotStreamable("its size is not known")
+        self._header = read_head(head, file_bytes)
+        self._file_bytes = file_bytes
+        self._read_spilled = read_spilled
+        self._position = 0
+        self._record = bytearray()
+        """A marker, and the grain after it, until it is complete."""
+        self._record_bytes = _MARKER.size
+        self._rest = self._header.first_grain * SECTOR_BYTES
+        """How many bytes come before the next marker, and whether they are kept."""
+        self._is_kept = True
+        self._grains = SeenGrains()
+        self._spilled = SpilledPieces()
+        self._footer_at: int | None = None
+        self._is_ended = False
+        self._placed_up_to = 0
+
+    @property
+    def disk_bytes(self) -> int:
+        return self._header.disk_bytes
+
+    @property
+    def unit_bytes(self) -> int:
+        return self._header.grain_bytes
+
+    @property
+    def placed_up_to(self) -> int:
+        return self._placed_up_to
+
+    def feed(self, data: memoryview) -> Iterator[Action]:
+        while data:
+            if self._rest:
+                part, data = data[: self._rest], data[self._rest :]
+                if self._is_kept:
+                    yield self._spill(part)
+                self._position += len(part)
+                self._rest -= len(part)
+                continue
+            if self._is_ended:
+                raise NotStreamable("data follows its end")
+            missing = self._record_bytes - len(self._record)
+            part, data = data[:missing], data[missing:]
+            self._record += part
+            self._position += len(part)
+            if len(part) == missing:
+                yield from self._read_record()
+
+    def held(self) -> Iterator[Spill]:
+        for number, sector, length in self._grains:
+            marker = _GRAIN_MARKER.pack(number * self._header.grain_sectors, length)
+            yield Spill(sector * SECTOR_BYTES, memoryview(marker))
+        if self._record:
+            yield Spill(self._position - len(self._record), memoryview(bytes(self._record)))
+
+    def finish(self) -> Iterator[Action]:
+        if self._record or (self._rest and self._is_kept):
+            raise Truncated
+        if self._position != self._file_bytes:
+            raise NotStreamable("it does not have the size that was announced")
+        directory = self._header.directory
+        if directory == AT_END:
+            directory = self._read_footer()
+        Tables(self._header, directory, self._spilled, self._read_spilled).check(self._grains)
+        self._placed_up_to = self.disk_bytes
+        return iter(())
+
+    def _read_record(self) -> Iterator[Action]:
+        if len(self._record) > _MARKER.size:
+            yield from self._read_grain()
+            return
+        value, length, kind = _MARKER.unpack(self._record)
+        if not length:
+            yield from self._begin_metadata(value, kind)
+        elif not _LEAST_GRAIN_BYTES <= length <= 2 * self._header.grain_bytes - _GRAIN_MARKER.size:
+            raise NotStreamable(_DAMAGED)  # qemu reads no more than this
+        else:
+            self._record_bytes = _GRAIN_MARKER.size + length
+
+    def _begin_metadata(self, sectors: int, kind: int) -> Iterator[Action]:
+        end = self._position - _MARKER.size + SECTOR_BYTES * (1 + sectors)
+        is_plain = end <= self._file_bytes if kind in (_TABLE, _DIRECTORY, _FOOTER) else kind == _END and not sectors
+        if not is_plain:
+            raise NotStreamable(_DAMAGED)
+        start = self._position - _MARKER.size
+        if kind == _FOOTER:
+            self._footer_at = start
+        self._is_ended = kind == _END
+        self._spilled.add(start, self._position)
+        yield Spill(start, memoryview(bytes(self._record)))
+        if self._is_ended and self._header.directory != AT_END:
+            self._next_record(rest=self._file_bytes - self._position, is_kept=False)
+        else:
+            self._next_record(rest=end - self._position, is_kept=True)
+
+    def _read_grain(self) -> Iterator[Action]:
+        sector, length = _GRAIN_MARKER.unpack_from(self._record)
+        number, odd = divmod(sector, self._header.grain_sectors)
+        if odd or number >= self._header.grains:
+            raise NotStreamable(_DAMAGED)
+        start = self._position - len(self._record)
+        self._grains.add(number, start // SECTOR_BYTES, length)
+        grain_bytes = self._header.grain_bytes
+        disk_offset = number * grain_bytes
+        disk_bytes = min(grain_bytes, self.disk_bytes - disk_offset)
+        record = bytes(self._record)
+        data = record[_GRAIN_MARKER.size :]
+        if disk_bytes == grain_bytes:
+            yield Inflate(disk_offset, disk_bytes, grain_bytes, data)
+        else:
+            # Tools disagree on whether the last grain is filled up, so its length is not known. It is kept, so that it
+            # can be read after a pause, too.
+            yield Spill(start, memoryview(record))
+            yield Place(disk_offset, memoryview(_expand(data, grain_bytes, disk_bytes)))
+        self._placed_up_to = disk_offset + disk_bytes
+        self._next_record(rest=-len(record) % SECTOR_BYTES, is_kept=False)
+
+    def _next_record(self, *, rest: int, is_kept: bool) -> None:
+        self._record.clear()
+        self._record_bytes = _MARKER.size
+        self._rest, self._is_kept = rest, is_kept
+
+    def _spill(self, part: memoryview) -> Spill:
+        self._spilled.add(self._position, self._position + len(part))
+        return Spill(self._position, part)
+
+    def _read_footer(self) -> int:
+        """Return the sector of the directory, by the copy of the header at the end. Raises NotStreamable."""
+        at = self._file_bytes - _FOOTER_SECTORS_FROM_END * SECTOR_BYTES
+        if not self._is_ended or self._footer_at != at:
+            raise NotStreamable("its second header is not where it must be")
+        footer = parse_header(self._read_spilled(at + SECTOR_BYTES, SECTOR_BYTES))
+        if footer.fields != self._header.fields or footer.directory == AT_END:
+            raise NotStreamable("its two headers do not agree")
+        return footer.directory
+
+
+def _expand(data: bytes, most_bytes: int, needed_bytes: int) -> bytes:
+    """Return the first `needed_bytes` of what the data expands to; at most `most_bytes` may come out."""
+    state = zlib.decompressobj()
+    try:
+        expanded = state.decompress(data, most_bytes)
+        excess = b"" if state.eof else state.decompress(state.unconsumed_tail, 1)
+    except zlib.error as error:
+        raise NotStreamable("its last grain is damaged") from error
+    if excess or not state.eof or len(expanded) < needed_bytes:
+        raise NotStreamable("its last grain is damaged")
+    return expanded[:needed_bytes]
