@@ -16,6 +16,7 @@ from oslo_utils.imageutils import format_inspector
 from precache.core.errors import UnsafeImage
 from precache.core.images import Image
 from precache.rules.conversion import BARE_FORMATS, RAW, qemu_format
+from precache.rules.disk_formats.qcow2_layout import CLUSTER_BITS
 from precache.rules.qemu_probe import HEAD_BYTES, probe
 
 UNSUPPORTED = "Image not in a supported format"
@@ -26,7 +27,6 @@ HEAD_CHUNK_BYTES = 1 << 18
 """All formats but a few are recognised within the first 256 KiB."""
 
 _QCOW2_CLUSTER_BITS_AT = 20
-_QCOW2_CLUSTER_BITS = range(9, 22)
 
 _HARMLESS_TO_READ = frozenset({"mbr", "unknown_features"})
 """Rules without references to files. A PC kernel always breaks the first: it begins with half a boot record."""
@@ -115,8 +115,7 @@ def _cluster_bytes(head: bytes) -> int | None:
     if probe(head) != "qcow2" or len(head) < _QCOW2_CLUSTER_BITS_AT + 4:
         return None
     (bits,) = struct.unpack_from(">I", head, _QCOW2_CLUSTER_BITS_AT)
-    # qemu refuses all other values.
-    return 1 << bits if bits in _QCOW2_CLUSTER_BITS else None
+    return 1 << bits if bits in CLUSTER_BITS else None
 
 
 def _agrees(found: str, disk_format: str | None) -> bool:

@@ -10,15 +10,12 @@ from array import array
 from collections.abc import Iterator
 
 from precache.fetch.decoding.placements import NotStreamable
-from precache.fetch.qcow2.header import SECTOR_BYTES, Header
+from precache.fetch.qcow2.header import Header
+from precache.rules.disk_formats.qcow2_layout import COMPRESSED, COPIED, OFFSET, READS_AS_ZERO, compressed_extent
 
 MOST_PIECES = 1 << 18
 """How many pieces are known at once; some 30 bytes each. Also the number of entries of the largest table."""
 
-_OFFSET = 0x00FFFFFFFFFFFE00
-_COPIED = 1 << 63  # there is no other reference to it: says nothing to a reader
-_COMPRESSED = 1 << 62
-_READS_AS_ZERO = 1
 _SUBCLUSTERS = 32
 _ALL_ALLOCATED = (1 << _SUBCLUSTERS) - 1
 _NEVER = -1
@@ -55,8 +52,8 @@ def table_offsets(l1: bytes, header: Header) -> array[int]:
     """Return the file offset of each table of the second level; 0 where there is none."""
     offsets = _words(l1)
     for index, entry in enumerate(offsets):
-        offset = entry & _OFFSET
-        if entry & ~(_OFFSET | _COPIED) or offset & header.cluster_bytes - 1:
+        offset = entry & OFFSET
+        if entry & ~(OFFSET | COPIED) or offset & header.cluster_bytes - 1:
             raise NotStreamable(f"entry {entry:#x} in the first table")
         offsets[index] = offset
     return offsets
@@ -87,7 +84,7 @@ def _of_clusters(entries: array[int], header: Header, disk_offset: int, disk_end
             expected = _NEVER
         if not entry:
             continue
-        if entry & _COMPRESSED:
+        if entry & COMPRESSED:
             pieces.add(disk, *_compressed(entry, header.cluster_bits), is_compressed=True)
             continue
         offset = _plain(entry, header)
@@ -103,29 +100,28 @@ def _of_clusters(entries: array[int], header: Header, disk_offset: int, disk_end
 
 def _compressed(entry: int, cluster_bits: int) -> tuple[int, int]:
     """Return the file offset and the length of a compressed cluster."""
-    width = 62 - (cluster_bits - 8)
-    offset, more_sectors = entry & (1 << width) - 1, entry >> width & (1 << cluster_bits - 8) - 1
-    if entry & _COPIED:
+    if entry & COPIED:
         raise NotStreamable(f"entry {entry:#x} in a table")
-    return offset, (more_sectors + 1) * SECTOR_BYTES - offset % SECTOR_BYTES
+    start, end = compressed_extent(entry, cluster_bits)
+    return start, end - start
 
 
 def _plain(entry: int, header: Header) -> int:
     """Return the file offset of a cluster that is not compressed; 0 if it reads as zeros."""
-    offset = entry & _OFFSET
-    known = _OFFSET | _COPIED
+    offset = entry & OFFSET
+    known = OFFSET | COPIED
     if header.version >= 3 and not header.has_subclusters:
-        known |= _READS_AS_ZERO
+        known |= READS_AS_ZERO
     if entry & ~known or offset & header.cluster_bytes - 1:
         raise NotStreamable(f"entry {entry:#x} in a table")
-    return 0 if entry & _READS_AS_ZERO else offset
+    return 0 if entry & READS_AS_ZERO else offset
 
 
 def _with_subclusters(words: array[int], header: Header, disk_offset: int, disk_end: int) -> Pieces:
     """Return the pieces where each entry has a second word, which says for each subcluster whether it is allocated."""
     pieces, cluster = Pieces(), header.cluster_bytes
     for disk, entry, bitmap in zip(range(disk_offset, disk_end, cluster), words[::2], words[1::2], strict=False):
-        if entry & _COMPRESSED:
+        if entry & COMPRESSED:
             if bitmap:
                 raise NotStreamable(f"a compressed cluster with subclusters {bitmap:#x}")
             pieces.add(disk, *_compressed(entry, header.cluster_bits), is_compressed=True)

@@ -10,19 +10,27 @@ import struct
 from dataclasses import dataclass
 
 from precache.fetch.decoding.placements import Compression, NotStreamable
+from precache.rules.disk_formats.qcow2_layout import (
+    BACKING_FORMAT_EXTENSION,
+    CLUSTER_BITS,
+    COMPRESSION_TYPE,
+    CORRUPT,
+    DATA_FILE,
+    DATA_FILE_EXTENSION,
+    DIRTY,
+    EXTENDED_ENTRIES,
+    SECTOR_BYTES,
+)
 
 MAGIC = b"QFI\xfb"
 
 LEAST_HEAD_BYTES = 64 << 10
 """How much of the start of an image must be there to decide, or all of it."""
 
-SECTOR_BYTES = 512
-
 _FIELDS = struct.Struct(">4sIQIIQIIQQIIQ")  # version 2
 _MORE_FIELDS = struct.Struct(">QQQIIB")  # version 3, as far as the type of the compression
 _EXTENSION = struct.Struct(">II")
 
-_CLUSTER_BITS = range(9, 22)
 _MOST_L1_BYTES = 4 << 20
 """Enough for a disk of 256 TiB with clusters of 64 KiB; qemu allows 32 MiB."""
 _MOST_REFCOUNT_TABLE_BYTES = 8 << 20  # qemu's own limit
@@ -32,17 +40,14 @@ _LARGEST = (1 << 63) - 1  # qemu's offsets are signed
 _HEADER_BYTES_V2 = 72
 _LEAST_HEADER_BYTES_V3 = 104
 
-_DIRTY, _CORRUPT, _DATA_FILE, _COMPRESSION_TYPE, _SUBCLUSTERS = (1 << bit for bit in range(5))
 _SUBCLUSTERS_PER_CLUSTER = 32
 
 _EXTENSION_END = 0
-_BACKING_FORMAT = 0xE2792ACA
-_FEATURE_NAMES = 0x6803F857
 _KNOWN_EXTENSIONS = {
-    _BACKING_FORMAT: "the format of a backing file",
+    BACKING_FORMAT_EXTENSION: "the format of a backing file",
     0x0537BE77: "encryption",
     0x23852875: "bitmaps",
-    0x44415441: "a data file",
+    DATA_FILE_EXTENSION: "a data file",
 }
 
 
@@ -93,7 +98,7 @@ def read_header(head: bytes, file_bytes: int) -> Header:
     )
     if version not in (2, 3):
         raise NotStreamable(f"version {version} of the format")
-    if cluster_bits not in _CLUSTER_BITS:
+    if cluster_bits not in CLUSTER_BITS:
         raise NotStreamable(f"clusters of 2^{cluster_bits} bytes")
     if backing_at:
         raise NotStreamable("a backing file")
@@ -136,23 +141,23 @@ class _Features:
             raise NotStreamable(f"a header of {self.header_bytes} bytes")
         if refcount_order > _MOST_REFCOUNT_ORDER:
             raise NotStreamable(f"reference counts of 2^{refcount_order} bits")
-        self.has_subclusters = bool(incompatible & _SUBCLUSTERS)
+        self.has_subclusters = bool(incompatible & EXTENDED_ENTRIES)
         if self.has_subclusters and 1 << cluster_bits < _SUBCLUSTERS_PER_CLUSTER * SECTOR_BYTES:
             raise NotStreamable(f"subclusters in clusters of 2^{cluster_bits} bytes")
         if self.header_bytes == _LEAST_HEADER_BYTES_V3:
             compression = 0  # the field is not there
-        if bool(incompatible & _COMPRESSION_TYPE) != bool(compression) or compression > 1:
+        if bool(incompatible & COMPRESSION_TYPE) != bool(compression) or compression > 1:
             raise NotStreamable(f"compression of type {compression}")
         self.compression = Compression.ZSTD if compression else Compression.DEFLATE
 
 
 def _check_features(incompatible: int, autoclear: int) -> None:
-    for bit, meaning in ((_CORRUPT, "the mark of a corrupt image"), (_DIRTY, "the mark of an image in use")):
+    for bit, meaning in ((CORRUPT, "the mark of a corrupt image"), (DIRTY, "the mark of an image in use")):
         if incompatible & bit:
             raise NotStreamable(meaning)
-    if incompatible & _DATA_FILE:
+    if incompatible & DATA_FILE:
         raise NotStreamable("a data file")
-    unknown = incompatible & ~(_COMPRESSION_TYPE | _SUBCLUSTERS)
+    unknown = incompatible & ~(COMPRESSION_TYPE | EXTENDED_ENTRIES)
     if unknown:
         raise NotStreamable(f"unknown features {unknown:#x}")
     if autoclear:

@@ -31,9 +31,10 @@ from precache.fetch.decoding.placements import (
 from precache.fetch.qcow2.arrived import ArrivedBytes
 from precache.fetch.qcow2.dropped_ranges import DroppedRanges
 from precache.fetch.qcow2.entries import MOST_PIECES, Pieces, pieces_of, table_offsets
-from precache.fetch.qcow2.header import SECTOR_BYTES, read_header
+from precache.fetch.qcow2.header import read_header
 from precache.fetch.qcow2.known_pieces import NEVER, KnownPieces
 from precache.fetch.qcow2.tables import TableMap
+from precache.rules.disk_formats.qcow2_layout import SECTOR_BYTES
 
 _LARGEST_UNIT_BYTES = 4096
 """No file system needs a coarser alignment for direct writes."""

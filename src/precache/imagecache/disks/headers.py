@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from precache.rules.disk_formats.qcow2_layout import BACKING_FORMAT_EXTENSION, DATA_FILE_EXTENSION
+
 LAYERED_FORMATS = frozenset({"qcow", "qcow2", "qed", "vmdk"})
 """For all other formats qemu opens only the file itself."""
 
@@ -24,7 +26,7 @@ _QCOW_MAGIC, _QED_MAGIC, _VMDK4_MAGIC = b"QFI\xfb", b"QED\0", b"KDMV"
 _QCOW = struct.Struct(">4sIQI")  # magic, version, offset and length of the backing file's name
 _QCOW2_LENGTH_AT, _QCOW2_FIRST_LENGTH = 100, 72  # version 3 says how long its header is; version 2 knows one length
 _EXTENSION = struct.Struct(">II")
-_BACKING_FORMAT, _DATA_FILE, _LAST_EXTENSION = 0xE2792ACA, 0x44415441, 0
+_LAST_EXTENSION = 0
 _MOST_EXTENSIONS = 64
 _QED = struct.Struct("<4s3I5QII")  # offset and length of the backing file's name are last
 _QED_HAS_BACKING = 1
@@ -73,10 +75,10 @@ def _read_qcow(fd: int) -> Iterator[Reference]:
         raise HeaderDamaged("its qcow2 header is damaged or cut short")
     _, version, offset, length = _QCOW.unpack(start)
     extensions = dict(_extensions(fd, version)) if version > 1 else {}
-    if _DATA_FILE in extensions:
-        yield from _files(extensions[_DATA_FILE], "raw")
+    if DATA_FILE_EXTENSION in extensions:
+        yield from _files(extensions[DATA_FILE_EXTENSION], "raw")
     if offset:
-        backing_format = extensions.get(_BACKING_FORMAT, b"").decode(errors="replace") or None
+        backing_format = extensions.get(BACKING_FORMAT_EXTENSION, b"").decode(errors="replace") or None
         yield from _files(_name_at(fd, offset, length), backing_format)
 
 
