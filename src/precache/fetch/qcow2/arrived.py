@@ -45,9 +45,9 @@ class ArrivedBytes:
         self._start = start
         self._block, self._block_start = memoryview(b""), self.end
 
-    def kept(self) -> tuple[int, memoryview]:
+    def kept(self) -> tuple[int, bytes]:
         """Return the offset and the bytes that are kept."""
-        return self._start, memoryview(bytes(self._earlier))
+        return self._start, bytes(self._earlier)
 
     def _index(self, offset: int) -> int:
         if offset < self._start:

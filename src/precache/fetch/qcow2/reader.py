@@ -29,10 +29,10 @@ from precache.fetch.decoding.placements import (
     Truncated,
 )
 from precache.fetch.qcow2.arrived import ArrivedBytes
-from precache.fetch.qcow2.dropped_ranges import DroppedRanges
 from precache.fetch.qcow2.entries import MOST_PIECES, Pieces, pieces_of, table_offsets
 from precache.fetch.qcow2.header import read_header
 from precache.fetch.qcow2.known_pieces import NEVER, KnownPieces
+from precache.fetch.qcow2.passed_bytes import PassedBytes
 from precache.fetch.qcow2.tables import TableMap
 from precache.rules.disk_formats.qcow2_layout import SECTOR_BYTES
 
@@ -60,7 +60,9 @@ class Qcow2Reader:
         self._known = KnownPieces(
             table_count=header.l1_entries, table_covers=header.table_covers, disk_bytes=header.disk_bytes
         )
-        self._dropped = DroppedRanges()
+        self._passed = PassedBytes()
+        self._spilled_to = 0
+        """Where the sectors end that were kept because a compressed piece may share them."""
         self._inflated_to = NEVER
         """The end of the last piece if that was compressed: the next one may begin in its last sector."""
 
@@ -89,9 +91,9 @@ class Qcow2Reader:
         self._arrived.keep_from(self._needed_from())
 
     def held(self) -> Iterator[Spill]:
-        offset, data = self._arrived.kept()
-        if data:
-            yield Spill(offset, data)
+        for offset, data in (self._arrived.kept(), *self._passed.sectors()):
+            if data:
+                yield Spill(offset, memoryview(data))
 
     def finish(self) -> Iterator[Action]:
         if self._arrived.end != self._file_bytes:
@@ -180,23 +182,25 @@ class Qcow2Reader:
         shared_end: the end of the sector in which this piece begins, if the piece before it ends there; None otherwise.
         """
         last_sector = end - SECTOR_BYTES
-        if shared_end is not None:
-            kept_to = shared_end - SECTOR_BYTES
+        if shared_end is None:
+            self._spilled_to = -(-start // SECTOR_BYTES) * SECTOR_BYTES
+            if start < self._spilled_to:
+                yield Spill(start, self._arrived.take(start, self._spilled_to))
         else:
-            kept_to = -(-start // SECTOR_BYTES) * SECTOR_BYTES
-            if kept_to > start:
-                yield Spill(start, self._arrived.take(start, kept_to))
-        self._drop(kept_to, last_sector)
-        if self._known.start >= end:
-            from_ = max(last_sector, kept_to)
-            if from_ < end:
-                yield Spill(from_, self._arrived.take(from_, end))
+            start = shared_end - SECTOR_BYTES
+            if self._spilled_to < shared_end <= last_sector:
+                self._passed.keep_sector(start, bytes(self._arrived.take(start, shared_end)))
+        self._drop(max(start, self._spilled_to), last_sector)
+        if self._known.start >= end > self._spilled_to:
+            start = max(last_sector, self._spilled_to)
+            self._spilled_to = end
+            yield Spill(start, self._arrived.take(start, end))
 
     def _drop(self, start: int, end: int) -> None:
         """Note that the bytes go to the disk alone, if that matters."""
         if self._is_missing_tables:
-            self._dropped.add(start, end)
-            if len(self._dropped) > MOST_PIECES:
+            self._passed.drop(start, end)
+            if self._passed.dropped_ranges > MOST_PIECES:
                 raise NotStreamable(_TOO_MANY_PIECES)
 
     def _go_on(self) -> None:
@@ -239,7 +243,7 @@ class Qcow2Reader:
                 self._known.add(index, nothing)
         while self._tables.next_start() < self._position:
             yield from self._load(*self._tables.take())
-        self._forget_dropped()
+        self._forget_passed()
 
     def _load_waiting(self) -> Iterator[Action]:
         while self._waiting and self._has_room_for(self._waiting[0][2]):
@@ -267,11 +271,11 @@ class Qcow2Reader:
         self._known.add(index, pieces)
         self._check_next()
         self._tables.missing -= 1
-        self._forget_dropped()
+        self._forget_passed()
 
-    def _forget_dropped(self) -> None:
+    def _forget_passed(self) -> None:
         if not self._is_missing_tables:
-            self._dropped = DroppedRanges()
+            self._passed.forget()
 
     def _check_tables(self, pieces: Pieces) -> None:
         """Raise NotStreamable if one of the pieces has a byte of a table or of the header."""
@@ -285,19 +289,33 @@ class Qcow2Reader:
             raise NotStreamable(_OVERLAP)
 
     def _place_passed(self, pieces: Pieces, later: Pieces) -> Iterator[Action]:
-        """Place the pieces whose bytes are in the side file, and add the others to `later`."""
+        """Place the pieces whose bytes have gone by, and add the others to `later`."""
         for disk_offset, start, length, is_compressed in pieces:
+            end = start + length
             if start >= self._position or (is_compressed and self._is_shared(start)):
                 later.add(disk_offset, start, length, is_compressed=is_compressed)
                 continue
-            if start + length > self._position or self._dropped.overlaps(start, start + length):
+            if end > self._position:
                 raise NotStreamable(_OVERLAP)
-            length = self._arrived_of(start, start + length, is_compressed=is_compressed) - start
+            arrived_to = self._arrived_of(start, end, is_compressed=is_compressed)
             if is_compressed:
-                disk_bytes, cluster = self._disk_bytes_of(disk_offset), self._header.cluster_bytes
-                yield InflateSpilled(disk_offset, disk_bytes, cluster, start, length)
-            elif length > 0:
-                yield PlaceSpilled(disk_offset, start, length)
+                yield self._inflate_passed(disk_offset, start, arrived_to)
+                continue
+            self._check_kept(start, arrived_to)
+            if start < arrived_to:
+                yield PlaceSpilled(disk_offset, start, arrived_to - start)
+
+    def _inflate_passed(self, disk_offset: int, start: int, end: int) -> Inflate | InflateSpilled:
+        disk_bytes, cluster = self._disk_bytes_of(disk_offset), self._header.cluster_bytes
+        data = self._passed.in_memory(start, end)
+        if data is not None:
+            return Inflate(disk_offset, disk_bytes, cluster, data)
+        self._check_kept(start, end)
+        return InflateSpilled(disk_offset, disk_bytes, cluster, start, end - start)
+
+    def _check_kept(self, start: int, end: int) -> None:
+        if self._passed.is_dropped(start, end):
+            raise NotStreamable(_OVERLAP)
 
     def _place_cut_pieces(self) -> Iterator[Action]:
         """Place what has arrived of the pieces that are cut by the end of the image."""
@@ -306,7 +324,8 @@ class Qcow2Reader:
             start, end, disk_offset, is_compressed = known.start, known.end, known.disk_offset, known.is_compressed
             arrived_to = self._arrived_of(start, end, is_compressed=is_compressed)
             if is_compressed:
-                self._drop(self._position - SECTOR_BYTES if start < self._position else start, arrived_to)
+                shared = self._position - SECTOR_BYTES if start < self._position else start
+                self._drop(max(shared, self._spilled_to), arrived_to)
                 self._position, self._inflated_to = end, end
             self._go_on()
             if is_compressed:
