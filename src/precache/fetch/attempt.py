@@ -26,6 +26,8 @@ class Attempt:
 
     target: of the conversion; None to keep the download as it is. kept_bytes: of the download, from an earlier fetch
         that was paused.
+    side: the path of the side file of an image that is decoded while it arrives.
+    why_qemu_img: why qemu-img reads the image, as of `stream_choice`; None to decode it while it arrives.
     final_parts: told which part of the result is final; None if nothing observes that.
     on_received: called with the number of bytes of each read from the image service.
     delta: opens the image in place of the image service, and takes from an older image what agrees; None without one.
@@ -38,6 +40,8 @@ class Attempt:
     space: SpaceCheck
     staging: Staging
     watch: Watcher
+    side: Path
+    why_qemu_img: str | None
     kept_bytes: int = 0
     final_parts: FinalParts | None = None
     on_received: Callable[[int], None] = _ignore

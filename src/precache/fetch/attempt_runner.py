@@ -14,9 +14,8 @@ from precache.core.images import Image, ImageId
 from precache.core.jobs import Phase
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
+from precache.fetch.arriving_image import ArrivingImage
 from precache.fetch.attempt import Attempt, keeps_data
-from precache.fetch.block_sink import BlockSink
-from precache.fetch.download_file import DownloadFile
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.limited_stream import LimitedStream, no_bytes
 from precache.fetch.rate_limits import RateLimits
@@ -39,7 +38,7 @@ _CUT_SECONDS = 1.0
 
 
 @contextmanager
-def _keeping(attempt: Attempt, arriving: DownloadFile) -> Iterator[None]:
+def _keeping(attempt: Attempt, arriving: ArrivingImage) -> Iterator[None]:
     """Keep what was received if the block ends by an error that leaves it on the host."""
     try:
         yield
@@ -71,17 +70,17 @@ class AttemptRunner:
         self._signatures = signatures
         self._rates = rates
 
-    def run(self, attempt: Attempt) -> None:
-        """Return when the attempt's files are complete, verified, inspected and on the disk.
+    def run(self, attempt: Attempt) -> str:
+        """Return what has decoded the image when its files are complete, verified, inspected and on the disk.
 
-        What an error leaves on the host is kept then. Raises as `Fetcher.fetch`, and OSError of the disk.
+        What an error leaves on the host is kept then. Raises as `Fetcher.fetch`, OSError of the disk, NotStreamable.
         """
         record = attempt.record
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
         signatures = self._signatures
         signature = watched(lambda: signatures.begin(record), record.id, attempt.watch) if signatures else None
         group = TaskGroup(record.id)
-        with DownloadFile(
+        with ArrivingImage(
             attempt, group=group, rules=self._rules, write_at=self._write_at, sandbox=self._sandbox
         ) as arriving:
             transfer = Transfer(
@@ -89,15 +88,16 @@ class AttemptRunner:
                 stream=self._stream(attempt),
                 sink=arriving,
                 signature=signature,
-                kept=arriving.file,
+                kept=arriving.kept_file,
                 kept_bytes=attempt.kept_bytes,
             )
             with _keeping(attempt, arriving):
-                report = _progress(record, transfer, arriving, attempt.watch)
+                report = _progress(record, transfer, attempt.watch)
                 _run(transfer, arriving, group, report, attempt.kept_bytes)
                 arrived = arriving.arrived_bytes
                 attempt.watch(Phase.PUBLISHING, arrived, arrived)
             arriving.complete()
+            return arriving.decoded_by
 
     def _stream(self, attempt: Attempt) -> LimitedStream:
         delta = attempt.delta
@@ -123,7 +123,7 @@ def watched(ask: Callable[[], T], image: ImageId, watch: Watcher) -> T:
 
 
 def _run(
-    transfer: Transfer, arriving: DownloadFile, group: TaskGroup, report: Callable[[], None], kept_bytes: int
+    transfer: Transfer, arriving: ArrivingImage, group: TaskGroup, report: Callable[[], None], kept_bytes: int
 ) -> None:
     """Return when the image is downloaded, verified and converted; raise the first failure of any part.
 
@@ -145,11 +145,11 @@ def _run(
         group.join()
 
 
-def _progress(record: Image, transfer: Transfer, sink: BlockSink, watch: Watcher) -> Callable[[], None]:
+def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[], None]:
     """Return a function that reports to `watch` how much of the image was received."""
 
     def report() -> None:
-        phase = Phase.CONVERTING if sink.is_complete else Phase.DOWNLOADING
+        phase = Phase.CONVERTING if transfer.is_verified else Phase.DOWNLOADING
         watch(phase, transfer.received_bytes, record.size_bytes or 0)
 
     return report

@@ -5,23 +5,20 @@ qemu-img reads the file while it grows. An image that stays as it is has no othe
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from precache.background.task_group import TaskGroup
-from precache.core.errors import UnusableImage
-from precache.core.images import Image
 from precache.fetch.attempt import Attempt
 from precache.fetch.blocks import Block
 from precache.fetch.conversion import Conversion
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.growing_file import GrowingFile
+from precache.fetch.result_check import check_length
 from precache.fetch.sparse_file import SparseFile, WriteAt, flush
 from precache.imagecache.qemu_img import QemuImg
 from precache.sandbox import Sandbox
 
 
 class DownloadFile:
-    """The port `BlockSink` for one attempt. A context manager: it closes the file, and never removes it."""
+    """The port `BlockSink` for one attempt."""
 
     def __init__(
         self, attempt: Attempt, *, group: TaskGroup, rules: FetchRules, write_at: WriteAt, sandbox: Sandbox
@@ -95,16 +92,3 @@ class DownloadFile:
 
     def close(self) -> None:
         self._file.close()
-
-    def __enter__(self) -> DownloadFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def check_length(record: Image, result: Path, expected_bytes: int) -> None:
-    """Raise UnusableImage unless the file is as long as the disk: later Nova trusts the entry's name."""
-    found = result.stat().st_size
-    if found != expected_bytes or not found:
-        raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")

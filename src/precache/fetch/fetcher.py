@@ -34,14 +34,16 @@ from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
 from precache.fetch.attempt import Attempt, keeps_data
 from precache.fetch.attempt_runner import AttemptRunner, watched
+from precache.fetch.decoding.placements import NotStreamable
 from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.result_check import check_as_is, check_converted
-from precache.fetch.space import DOWNLOAD, RESULT, SpaceCheck
+from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
+from precache.fetch.stream_choice import is_streamed, why_qemu_img
 from precache.imagecache.bases import lineage_of, open_base
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
@@ -65,8 +67,6 @@ ABOUT_THE_DATA = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, Signa
 
 
 UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
-
-QEMU_IMG = "qemu-img"
 
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
 
@@ -115,6 +115,7 @@ class Fetcher:
 
         write_at: writes to the file. Tests pass a function that acts as a full disk."""
         self._images, self._clock, self._rules = images, clock, rules or FetchRules()
+        self._verifies = signatures is not None
         self._runner = AttemptRunner(
             images=images,
             clock=clock,
@@ -179,39 +180,40 @@ class Fetcher:
         """
         record = self.look_up(order, watch)
         target = staging.path(RESULT) if self.is_converted(record.disk_format) else None
-        download = staging.path(DOWNLOAD)
+        download, side = staging.path(DOWNLOAD), staging.path(SIDE)
         received = received or ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
+        why = why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
         delta: DeltaImages | None = None
         with ledger.promise(staging.entry, staging.token, staging.make_room) as promise, ExitStack() as closing:
             space = SpaceCheck(
                 image=record,
                 ledger=ledger,
                 promise=promise,
-                sizes=self._sizes(ImageSize.of(record)),
+                sizes=replace(self._sizes(ImageSize.of(record)), is_streamed=why is None),
                 reserves_whole_disk=self._rules.reserves_whole_disk,
+                allocated=lambda kind: allocated_by(staging.path(kind)),
             )
             try:
                 space.admit(kept_bytes)
-                attempt = Attempt(record, order, download, target, space, staging, watch, kept_bytes)
+                attempt = Attempt(record, order, download, target, space, staging, watch, side, why, kept_bytes)
                 if target is None:
                     delta = received.delta = self._delta(attempt, closing)
-                self._fetch_sound(replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta))
+                attempt = replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta)
+                decoded_by = self._fetch_sound(attempt)
             except BaseException as error:
                 promise.end()
-                written = allocated_by(download, target)
-                _remove(download, target)
+                written = allocated_by(download, target, side)
+                _remove(download, target, side)
                 is_resumed = final_parts is not None and _may_be_resumed(error)
                 if staging.kept and not is_resumed and not keeps_data(error, kept_bytes):
                     staging.kept.remove(staging.entry)
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
                 raise
-        if target is not None:
-            _remove(download)
+        _remove(side, *([] if target is None else [download]))
         described = describe(record, is_converted=target is not None)
-        decoded_by = "" if target is None else QEMU_IMG
         return Fetched(target or download, described, received.bytes_from, decoded_by)
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
@@ -223,7 +225,9 @@ class Fetcher:
 
     def _sizes(self, image: ImageSize) -> FileSizes:
         result_bytes = (image.virtual_size_bytes or 0) if self.is_converted(image.disk_format) else 0
-        return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes)
+        streamed = is_streamed(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
+        is_known = image.size_bytes is not None
+        return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=streamed and is_known)
 
     def _delta(self, attempt: Attempt, closing: ExitStack) -> DeltaImages | None:
         """Return what takes from an older image in the cache; None if there is none, or no digests of the pieces.
@@ -245,11 +249,23 @@ class Fetcher:
         _log.info("Image %s: what agrees with image %s in the cache is not requested", record.id, base.image)
         return DeltaImages(self._images, record, digests, base)
 
-    def _fetch_sound(self, attempt: Attempt) -> None:
+    def _fetch_sound(self, attempt: Attempt) -> str:
+        """Return what has decoded the image, after as many attempts as its data needs."""
         remaining = self._rules.refetches
         while True:
             try:
-                self._runner.run(attempt)
+                return self._runner.run(attempt)
+            except NotStreamable as error:
+                # It says nothing about the data: qemu-img has the last word. So this is no refetch.
+                reason = error.reason
+                attempt = replace(attempt, why_qemu_img=reason)
+                _log.warning(
+                    "Image %s cannot be decoded while it arrives: %s; fetching it again for qemu-img",
+                    attempt.record.id,
+                    reason,
+                )
+                _begin_again(attempt)
+                attempt.space.admit_download()
             except ABOUT_THE_DATA as error:
                 if attempt.kept_bytes and attempt.staging.kept:
                     # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
@@ -262,12 +278,15 @@ class Fetcher:
                 else:
                     raise
                 _log.warning("%s; fetching it again from the start", error)
-                if attempt.final_parts is not None:
-                    attempt.final_parts.restarted()
-                _remove(attempt.download, attempt.target)
+                _begin_again(attempt)
                 attempt.space.admit()
-            else:
-                return
+
+
+def _begin_again(attempt: Attempt) -> None:
+    """Remove what an attempt has made, before the next one."""
+    if attempt.final_parts is not None:
+        attempt.final_parts.restarted()
+    _remove(attempt.download, attempt.target, attempt.side)
 
 
 def _may_be_resumed(error: BaseException) -> bool:

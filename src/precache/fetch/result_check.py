@@ -25,6 +25,13 @@ def check_converted(image: Image, path: Path) -> None:
         raise UnsafeImage(image.id, f"Converted to raw, but format is now {found}")
 
 
+def check_length(record: Image, result: Path, expected_bytes: int) -> None:
+    """Raise UnusableImage unless the file is as long as the disk: later Nova trusts the entry's name."""
+    found = result.stat().st_size
+    if found != expected_bytes or not found:
+        raise UnusableImage(record.id, f"the result has {found} bytes in place of the disk's {expected_bytes}")
+
+
 def check_as_is(image: Image, path: Path, *, deep: bool) -> None:
     """Check an image that is kept as it is. Raises UnsafeImage, UnusableImage, OSError.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
+from dataclasses import replace
 
 from precache.core.errors import CacheUnusable, NotEnoughSpace, PrecacheError, UnusableImage
 from precache.core.free_space import FreeSpace
@@ -11,10 +13,14 @@ from precache.imagecache.os_errors import DISK_FULL, explain, why_full
 from precache.imagecache.space.space_ledger import Promise, SpaceLedger
 from precache.rules.space import FileSizes, counted_sizes
 
-DOWNLOAD, RESULT, PIECES, CLONE = "download", "raw", "pieces", "clone"
-"""The files of a fetch, by the kinds of their names in its staging. PIECES: what other hosts send, in place of both.
+DOWNLOAD, RESULT, SIDE, PIECES, CLONE = "download", "raw", "side", "pieces", "clone"
+"""The files of a fetch, by the kinds of their names in its staging. PIECES: what other hosts send, in place of all.
 
+SIDE: of an image that is decoded while it arrives, the bytes whose place is not known yet; there is no download then.
 CLONE: of an older image, before it becomes the file for pieces."""
+
+_UNCOUNTED_BYTES = 1 << 20
+"""Of a side file: the tables of the usual image need less. So it fits exactly where its result fits."""
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"
@@ -22,8 +28,16 @@ _NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] r
 _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
 
 
+def _nothing(_kind: str) -> int:
+    """Return that no file has anything on the disk."""
+    return 0
+
+
 class SpaceCheck:
-    """The space that one image needs on the disk of the cache. For one fetch; its converter calls `admit_result`."""
+    """The space that one image needs on the disk of the cache. For one fetch.
+
+    What decodes the image calls `admit_result`, `admit_spilled` and `admit_download`: one thread at a time.
+    """
 
     def __init__(
         self,
@@ -34,28 +48,48 @@ class SpaceCheck:
         sizes: FileSizes,
         reserves_whole_disk: bool,
         written_to: str = DOWNLOAD,
+        allocated: Callable[[str], int] = _nothing,
     ) -> None:
         """promise: of this fetch. sizes: as they are known before the first byte.
 
         reserves_whole_disk: require space for the whole converted disk, with its holes; else for the download.
         written_to: the kind of the file that what arrives is written to.
+        allocated: returns how much the file of a kind has on the disk; for an image that is decoded while it arrives.
         """
-        self._written_to = written_to
+        self._written_to, self._allocated = written_to, allocated
         self._image, self._ledger, self._promise = image, ledger, promise
         self._reserves_whole_disk = reserves_whole_disk
-        self._download_bytes, self._result_bytes = sizes.download_bytes, sizes.result_bytes
+        self._sizes, self._spilled_bytes = sizes, 0
 
     def admit(self, kept_bytes: int = 0) -> None:
         """Promise the space before the first byte. Raises NotEnoughSpace, CacheUnusable, OSError.
 
         kept_bytes: of the download, which the disk has already.
         """
+        self._spilled_bytes = 0
         self._promise_rest(kept_bytes)
 
     def admit_result(self, result_bytes: int, arrived_bytes: int) -> None:
-        """Promise the space for the result when its size is known. Raises NotEnoughSpace, CacheUnusable, OSError."""
-        self._result_bytes = result_bytes
+        """Promise the space for the result when its size is known. Raises NotEnoughSpace, CacheUnusable, OSError.
+
+        arrived_bytes: of the download, which are on the disk.
+        """
+        self._sizes = replace(self._sizes, result_bytes=result_bytes)
         self._promise_rest(arrived_bytes)
+
+    def admit_spilled(self, spilled_bytes: int) -> None:
+        """Promise the space for so much of the side file in all. Raises NotEnoughSpace, CacheUnusable, OSError."""
+        if spilled_bytes > _UNCOUNTED_BYTES:
+            self._spilled_bytes = spilled_bytes
+            self._promise_rest(0)
+
+    def admit_download(self) -> None:
+        """Promise the space for a download and its conversion after all, and for no side file; neither has begun.
+
+        Raises NotEnoughSpace, CacheUnusable, OSError.
+        """
+        self._sizes, self._spilled_bytes = replace(self._sizes, is_streamed=False), 0
+        self._promise_rest(0)
 
     def failure(self, error: OSError, written_bytes: int) -> PrecacheError:
         """Return the error for an OSError of the cache's disk; call it after the attempt's files are removed."""
@@ -73,8 +107,10 @@ class SpaceCheck:
     def _why(self, space: FreeSpace) -> str:
         if self._image.size_bytes is None:
             return _NO_SIZE
-        if self._download_bytes + self._result_bytes > space.free_bytes:
-            return _NOT_RESERVED.format(self._result_bytes)
+        sizes = self._sizes
+        total_bytes = sizes.result_bytes + (self._spilled_bytes if sizes.is_streamed else sizes.download_bytes)
+        if total_bytes > space.free_bytes:
+            return _NOT_RESERVED.format(sizes.result_bytes)
         return _TAKEN
 
     def _promise_rest(self, arrived_bytes: int) -> None:
@@ -86,6 +122,10 @@ class SpaceCheck:
 
     def _rest(self, arrived_bytes: int) -> dict[str, int]:
         """Return the bytes that are still to be written, by kind of file."""
-        rest = FileSizes(max(0, self._download_bytes - arrived_bytes), self._result_bytes)
+        if self._sizes.is_streamed:
+            counted = counted_sizes(self._sizes, reserves_whole_disk=self._reserves_whole_disk)
+            wanted = {RESULT: counted.result_bytes, SIDE: self._spilled_bytes}
+            return {kind: max(0, size - self._allocated(kind)) for kind, size in wanted.items()}
+        rest = replace(self._sizes, download_bytes=max(0, self._sizes.download_bytes - arrived_bytes))
         counted = counted_sizes(rest, reserves_whole_disk=self._reserves_whole_disk)
         return {self._written_to: counted.download_bytes, RESULT: counted.result_bytes}

@@ -54,6 +54,8 @@ class Transfer:
         self._stopped = CancelToken()
         self._is_cut = False
         self._is_read, self._is_written = threading.Event(), threading.Event()
+        self.is_verified = False
+        """Whether the whole image has arrived with its digest. Then the sink may still have work."""
         self.received_bytes = kept_bytes
         """More than have arrived in the sink: on a slow link a block takes many seconds. Set by the reader alone."""
 
@@ -149,6 +151,7 @@ class Transfer:
                 self._sink.append(block, is_written=block.offset + block.length <= self._kept_bytes)
                 self._free.put(block)
             if not self._is_cut:
+                self.is_verified = True
                 self._sink.finish()
         finally:
             self._is_written.set()

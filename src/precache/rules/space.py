@@ -8,20 +8,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FileSizes:
-    """The files of one fetch. result_bytes: of the converted file; 0 if nothing is converted or it is not known."""
+    """The files of one fetch.
+
+    result_bytes: of the converted file; 0 if nothing is converted or it is not known.
+    is_streamed: the image is decoded while it arrives; there is no file of the download.
+    """
 
     download_bytes: int
     result_bytes: int = 0
+    is_streamed: bool = False
 
 
 def counted_sizes(sizes: FileSizes, *, reserves_whole_disk: bool) -> FileSizes:
     """Return the sizes for which space must be free.
 
-    Both files exist until the conversion is done. Holes may make both smaller on disk. That is not known before the
-    last byte, so the full size counts.
-    reserves_whole_disk: count the whole converted disk; else only the download.
+    Both files exist until the conversion is done, if there are two. Holes may make both smaller on disk. That is not
+    known before the last byte, so the full size counts. The result has as many bytes as the download, as long as
+    nothing else is known of it.
+    reserves_whole_disk: count the whole converted disk; else as much as the download has.
     """
-    return sizes if reserves_whole_disk else FileSizes(sizes.download_bytes)
+    result_bytes = sizes.result_bytes if reserves_whole_disk else 0
+    if sizes.is_streamed:
+        return FileSizes(0, result_bytes or sizes.download_bytes)
+    return FileSizes(sizes.download_bytes, result_bytes)
 
 
 def space_needed(sizes: FileSizes, *, reserves_whole_disk: bool) -> int:
@@ -38,7 +47,7 @@ def space_needed_for_all(images: Iterable[FileSizes], *, reserves_whole_disk: bo
     """
     needed = kept = 0
     for sizes in images:
-        needed = max(needed, kept + space_needed(sizes, reserves_whole_disk=reserves_whole_disk))
-        has_full_result = reserves_whole_disk and sizes.result_bytes
-        kept += sizes.result_bytes if has_full_result else sizes.download_bytes
+        counted = counted_sizes(sizes, reserves_whole_disk=reserves_whole_disk)
+        needed = max(needed, kept + counted.download_bytes + counted.result_bytes)
+        kept += counted.result_bytes or counted.download_bytes
     return needed

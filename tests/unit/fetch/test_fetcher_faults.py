@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,8 @@ from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
 
 MIB = 1 << 20
 GIB = 1 << 30
+
+BY_QEMU_IMG = FetchRules(decode_while_streaming=False)
 
 
 UNALIGNED_TABLE = struct.pack(">Q", 1 << 63 | 0x10200)
@@ -262,19 +265,28 @@ def test_space_is_checked_before_the_first_byte(world):
     assert world.images.requests == []
 
 
-def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_its_size(world, make_image):
+@pytest.mark.parametrize("rules", [FetchRules(), BY_QEMU_IMG])
+def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_its_size(world, make_image, rules):
     data = make_image("qcow2")
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
+    needed_bytes = 5 * GIB + (0 if rules.decode_while_streaming else len(data))
 
     with pytest.raises(NotEnoughSpace) as refusal:
-        world.fetch(data, record=record, disk=disk_with(5 * GIB))
+        world.fetch(data, record=record, rules=rules, disk=disk_with(needed_bytes - 1))
 
-    assert refusal.value.needed_bytes == 5 * GIB + len(data)
+    assert refusal.value.needed_bytes == needed_bytes
     assert world.images.requests == []
 
 
 @pytest.mark.parametrize(
-    "rules", [FetchRules(), FetchRules(reserves_whole_disk=False), FetchRules(force_raw_images=False)]
+    "rules",
+    [
+        FetchRules(),
+        FetchRules(reserves_whole_disk=False),
+        FetchRules(force_raw_images=False),
+        BY_QEMU_IMG,
+        replace(BY_QEMU_IMG, reserves_whole_disk=False),
+    ],
 )
 def test_fetch_is_refused_exactly_if_less_is_free_than_its_space_is_said_to_be(world, make_image, disk_bytes, rules):
     data = make_image("qcow2")

@@ -25,6 +25,8 @@ MIB = 1 << 20
 PATIENCE_S = 60
 PATIENCE = timedelta(seconds=PATIENCE_S)
 
+BY_QEMU_IMG = "[image_cache]\ndecode_while_streaming = false\n"
+
 
 class World:
     """A libvirt host, and an image service with one image that sends as far as a test lets it."""
@@ -32,7 +34,7 @@ class World:
     def __init__(self, tmp_path, slow, settings=""):
         file = tmp_path / "precache.conf"
         file.write_text(f"[glance]\nendpoint_override = {slow.url}\n{settings}")
-        self.slow = slow
+        self.slow, self.settings = slow, settings
         self.hearing = Hearing()
         self.instances = tmp_path / "instances"
         config = load_config([file])

@@ -17,7 +17,7 @@ import pytest
 from precache.core.jobs import Outcome, Phase
 from precache.imagecache.names import entry_name
 from tests.system.slow_qemu_img import SlowQemuImg
-from tests.unit.wiring.host_world import MIB, PATIENCE_S, image_of, start_host
+from tests.unit.wiring.host_world import BY_QEMU_IMG, MIB, PATIENCE_S, image_of, start_host
 from tests.waiting import wait_until
 
 
@@ -95,7 +95,7 @@ def test_while_it_converts(world, images, tmp_path, monkeypatch):
     image_of(images, "qcow2")
     qemu_img = SlowQemuImg(tmp_path)
     monkeypatch.setenv("PATH", qemu_img.environment["PATH"])
-    host = world(sends_freely=1)
+    host = world(sends_freely=1, settings=BY_QEMU_IMG)
 
     result = cancel_while(
         host, host.request(), lambda: qemu_img.has_begun and host.has_reported(Phase.CONVERTING, 4 * MIB)

@@ -17,10 +17,13 @@ from precache.core.jobs import Outcome, Phase, TaskPaused
 from precache.imagecache.names import entry_name
 from precache.ports.compute_gateway import CallNumber
 from tests.system.slow_qemu_img import SlowQemuImg
-from tests.unit.wiring.host_world import MIB, PATIENCE, PATIENCE_S, World, image_of, start_host
+from tests.unit.wiring.host_world import BY_QEMU_IMG, MIB, PATIENCE, PATIENCE_S, World, image_of, start_host
 from tests.waiting import wait_until
 
 SIZE_MIB = 12
+
+WAYS = [("raw", ""), ("qcow2", BY_QEMU_IMG)]
+"""The format of an image, and settings of the host."""
 
 
 @pytest.fixture
@@ -97,16 +100,16 @@ def kept_names(request):
 @contextmanager
 def restarted(host, tmp_path):
     """Yield another compute for the same directories, as after a restart."""
-    again = World(tmp_path, host.slow)
+    again = World(tmp_path, host.slow, host.settings)
     again.compute.start()
     yield again
     again.compute.stop(PATIENCE)
 
 
-@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
-def test_any_job_goes_on_where_a_paused_one_ended_also_after_a_restart(world, images, tmp_path, disk_format):
+@pytest.mark.parametrize(("disk_format", "settings"), WAYS)
+def test_any_job_goes_on_where_a_paused_one_ended_also_after_a_restart(world, images, tmp_path, disk_format, settings):
     image_of(images, disk_format, SIZE_MIB)
-    host = world()
+    host = world(settings=settings)
     request = host.request()
 
     kept = pause(host, request)
@@ -127,7 +130,7 @@ def test_a_pause_while_it_converts_keeps_the_whole_download(world, images, tmp_p
     image_of(images, "qcow2")
     qemu_img = SlowQemuImg(tmp_path)
     monkeypatch.setenv("PATH", qemu_img.environment["PATH"])
-    host = world(sends_freely=1)
+    host = world(sends_freely=1, settings=BY_QEMU_IMG)
     request = host.request()
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(host.compute.process_images, request)
@@ -177,7 +180,7 @@ def pause_first(compute):
 @pytest.mark.parametrize(("stop", "is_paused"), [(cancel, False), (pause_first, True)])
 def test_another_job_that_waits_for_the_image_goes_on_with_what_is_there(world, images, stop, is_paused):
     image_of(images, "qcow2", SIZE_MIB)
-    host = world()
+    host = world(settings=BY_QEMU_IMG)
     other = host.request("other")
 
     with ThreadPoolExecutor(1) as threads, downloading(host, host.request()) as running:
@@ -239,11 +242,11 @@ def spoil_record(host, request):
     data_of(host, request).with_name(kept_names(request)[1]).write_text("{")
 
 
-@pytest.mark.parametrize("disk_format", ["raw", "qcow2"])
+@pytest.mark.parametrize(("disk_format", "settings"), WAYS)
 @pytest.mark.parametrize("spoil", [damage, shorten, spoil_record])
-def test_what_does_not_fit_any_more_is_fetched_from_the_start(world, images, spoil, disk_format):
+def test_what_does_not_fit_any_more_is_fetched_from_the_start(world, images, spoil, disk_format, settings):
     image_of(images, disk_format, SIZE_MIB)
-    host = world()
+    host = world(settings=settings)
     request = host.request()
     pause(host, request)
 

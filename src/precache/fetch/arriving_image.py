@@ -1,0 +1,165 @@
+"""An image from its first block on: its head decides whether it is decoded while it arrives, or gets a file.
+
+The head is inspected before a reader of its format sees it. Nothing is fetched twice for the choice: the first block
+goes on to what was chosen.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+from precache.background.task_group import TaskGroup
+from precache.fetch.attempt import Attempt
+from precache.fetch.blocks import Block
+from precache.fetch.decoded_stream import DecodedStream
+from precache.fetch.decoding.placements import NotStreamable
+from precache.fetch.download_file import DownloadFile
+from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.growing_file import Abandoned
+from precache.fetch.inspect import HEAD_CHUNK_BYTES, inspect
+from precache.fetch.sparse_file import SparseFile, WriteAt
+from precache.fetch.stream_choice import READERS, decoder_name
+from precache.sandbox import Sandbox
+
+_log = logging.getLogger(__name__)
+
+_NOT_RECOGNISED = "its beginning does not show its format"
+
+
+class ArrivingImage:
+    """The port `BlockSink` for one attempt. A context manager: it closes the files, and never removes them."""
+
+    def __init__(
+        self, attempt: Attempt, *, group: TaskGroup, rules: FetchRules, write_at: WriteAt, sandbox: Sandbox
+    ) -> None:
+        """group: gets the threads of the decoding, and so their failures.
+
+        Raises OSError: an image that gets a file in any case has it at once.
+        """
+        self._attempt, self._group, self._rules = attempt, group, rules
+        self._write_at, self._sandbox = write_at, sandbox
+        self._why_qemu_img = attempt.why_qemu_img
+        self._lock = threading.Lock()
+        self._is_abandoned = False
+        self._file = None if self._why_qemu_img is None else self._open_file()
+        self._chosen: DownloadFile | DecodedStream | None = self._file
+
+    @property
+    def decoded_by(self) -> str:
+        """Return what decodes the image; empty if it is kept as it is."""
+        return "" if self._attempt.target is None else decoder_name(self._why_qemu_img)
+
+    @property
+    def kept_file(self) -> SparseFile | None:
+        """Return the file that has what was kept of an earlier fetch."""
+        return self._file.file if self._file is not None and self._attempt.kept_bytes else None
+
+    @property
+    def kept_bytes(self) -> int:
+        """Return how many bytes from the start are in the file of the download."""
+        return 0 if self._file is None else self._file.kept_bytes
+
+    @property
+    def arrived_bytes(self) -> int:
+        return 0 if self._chosen is None else self._chosen.arrived_bytes
+
+    @property
+    def is_complete(self) -> bool:
+        return self._chosen is not None and self._chosen.is_complete
+
+    def start(self) -> None:
+        """Start what decodes the image, if that is known before its first block."""
+        if self._file is not None:
+            self._file.start()
+
+    def append(self, block: Block, *, is_written: bool = False) -> None:
+        """Take the next block; the first one has at least as much of the image as its format needs to be recognised.
+
+        Raises as `inspect`, `DecodedStream`, and for a file as `SparseFile`.
+        """
+        if self._chosen is None:
+            self._choose(bytes(block.view[: block.length]))
+        self._sink.append(block, is_written=is_written)
+
+    def finish(self) -> None:
+        self._sink.finish()
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._is_abandoned = True
+            chosen = self._chosen
+        if chosen is not None:
+            chosen.abandon()
+
+    def complete(self) -> None:
+        """Check the length of the result, and write it to the disk. The threads have ended.
+
+        Raises UnusableImage, OSError.
+        """
+        self._sink.complete()
+
+    def close(self) -> None:
+        if self._chosen is not None:
+            self._chosen.close()
+
+    def __enter__(self) -> ArrivingImage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def _sink(self) -> DownloadFile | DecodedStream:
+        assert self._chosen is not None  # noqa: S101  an image without any block is refused by its stream
+        return self._chosen
+
+    def _choose(self, head: bytes) -> None:
+        try:
+            self._go_on_with(self._open_stream(head))
+        except NotStreamable as reason:
+            _log.info("Image %s is decoded by qemu-img: %s", self._attempt.record.id, reason)
+            self._why_qemu_img = reason.reason
+            self._attempt.space.admit_download()
+            self._check_abandoned()
+            self._file = self._open_file()
+            self._go_on_with(self._file)
+            self._file.start()
+
+    def _go_on_with(self, chosen: DownloadFile | DecodedStream) -> None:
+        with self._lock:
+            self._chosen = chosen
+        self._check_abandoned()
+
+    def _check_abandoned(self) -> None:
+        if self._is_abandoned:
+            raise Abandoned
+
+    def _open_stream(self, head: bytes) -> DecodedStream:
+        record, target = self._attempt.record, self._attempt.target
+        assert target is not None and record.size_bytes is not None  # noqa: S101, PT018  as of `why_qemu_img`
+        inspect(record, _chunks(head, record.size_bytes), deep=self._rules.deep_inspection)
+        self._check_abandoned()
+        return DecodedStream(
+            self._attempt,
+            target=target,
+            head=head,
+            size_bytes=record.size_bytes,
+            make_reader=READERS[record.disk_format or ""],
+            group=self._group,
+            write_at=self._write_at,
+        )
+
+    def _open_file(self) -> DownloadFile:
+        return DownloadFile(
+            self._attempt, group=self._group, rules=self._rules, write_at=self._write_at, sandbox=self._sandbox
+        )
+
+
+def _chunks(head: bytes, size_bytes: int) -> Iterator[bytes]:
+    """Return the head in pieces. Raises NotStreamable if more of the image is asked for."""
+    for start in range(0, len(head), HEAD_CHUNK_BYTES):
+        yield head[start : start + HEAD_CHUNK_BYTES]
+    if len(head) < size_bytes:
+        raise NotStreamable(_NOT_RECOGNISED)
