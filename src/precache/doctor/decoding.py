@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from precache.config.load import Config
 from precache.doctor.findings import Finding, ok, skipped, warning
-from precache.fetch.decoding.inflaters import HAS_ISAL
+from precache.fetch.decoding.inflaters import HAS_ZLIB_NG
 from precache.fetch.resumable_hash import can_be_saved
 
 ALGORITHMS = ("sha512", "sha256", "md5")
@@ -21,19 +21,19 @@ def check_decoding(config: Config) -> Iterator[Finding]:
     elif not config.image_cache.decode_while_streaming:
         yield skipped("[image_cache] decode_while_streaming is false, so qemu-img decodes every image")
     else:
-        yield judge_inflaters(has_isal=HAS_ISAL)
+        yield judge_inflaters(has_zlib_ng=HAS_ZLIB_NG)
         yield judge_hashes([algorithm for algorithm in ALGORITHMS if not can_be_saved(algorithm)])
 
 
-def judge_inflaters(*, has_isal: bool) -> Finding:
+def judge_inflaters(*, has_zlib_ng: bool) -> Finding:
     """Return the finding on the libraries that expand compressed images."""
     zstd = f"those with zstd by zstandard {version('zstandard')}"
-    if not has_isal:
+    if not has_zlib_ng:
         return warning(
             f"compressed images are expanded by zlib, {zstd}",
-            "install the Python package isal, if there is one for this processor: it takes half of the processor time",
+            "install the Python package zlib-ng, if this processor has one: it takes half of the processor time",
         )
-    return ok(f"compressed images are expanded by isal {version('isal')}, {zstd}")
+    return ok(f"compressed images are expanded by zlib-ng {version('zlib-ng')}, {zstd}")
 
 
 def judge_hashes(missing: Collection[str]) -> Finding:

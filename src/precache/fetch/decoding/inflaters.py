@@ -1,4 +1,8 @@
-"""Decompression of single clusters, by the fastest library at hand. All output is bounded: the data is a stranger's.
+"""Decompression of single clusters, in which the data is a stranger's: all output is bounded.
+
+What is accepted here must be what qemu makes of it, and qemu uses zlib. zlib-ng refuses what zlib refuses. isal and
+libdeflate are a little faster, but accept damaged data: isal incomplete codes of distances, libdeflate symbols that
+mean nothing.
 
 A function of `new_inflater` belongs to one thread. A decompressor of zstd that two threads use at once crashes the
 interpreter.
@@ -18,16 +22,16 @@ from precache.fetch.decoding.placements import Compression, NotStreamable
 
 _zlib: ModuleType = zlib
 with suppress(ImportError):  # no wheel for this machine: only slower
-    from isal import isal_zlib
+    from zlib_ng import zlib_ng
 
-    _zlib = isal_zlib
+    _zlib = zlib_ng
 
-HAS_ISAL = _zlib is not zlib
+HAS_ZLIB_NG = _zlib is not zlib
 
 Inflater = Callable[[bytes, int], bytes]
 """Return what the data expands to, exactly so many bytes; other data may follow its end. Raises NotStreamable."""
 
-# qemu asks zlib for 12 bits and gets more: zlib refuses only what lies before its output. isal obeys the number.
+# qemu asks for 12 bits and gets more: zlib refuses only what lies before its output.
 _WINDOW_BITS = {Compression.DEFLATE: -15, Compression.ZLIB: 15}
 
 _DAMAGED = "a compressed cluster is damaged: {}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import random
 import tracemalloc
 import zlib
+from contextlib import suppress
 
 import pytest
 import zstandard
-from isal import isal_zlib
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from zlib_ng import zlib_ng
 
 from precache.fetch.decoding.inflaters import new_inflater
 from precache.fetch.decoding.placements import Compression, NotStreamable
@@ -35,10 +38,10 @@ CODERS = {
 }
 
 
-@pytest.fixture(params=[isal_zlib, zlib], ids=["isal", "zlib"])
+@pytest.fixture(params=[zlib_ng, zlib], ids=["zlib-ng", "zlib"])
 def inflate(request):
     """Return a function that expands a cluster with one of the libraries."""
-    return lambda compression, data: new_inflater(compression, request.param)(data, CLUSTER)
+    return lambda compression, data, size=CLUSTER: new_inflater(compression, request.param)(data, size)
 
 
 @pytest.mark.parametrize("after", [b"", b"bytes of the next cluster" * 20], ids=["alone", "followed"])
@@ -73,6 +76,37 @@ def test_frame_without_its_size_is_read(inflate):
 def test_anything_else_is_refused(inflate, compression, change):
     with pytest.raises(NotStreamable, match="compressed cluster"):
         inflate(compression, change(CODERS[compression], FAR))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "edc83101000008c0a0fe372117c00206514f4494a6c8c7a558",
+        "7b7661f1278feaf30ccfc6e9114903006f",
+    ],
+    ids=["incomplete code of distances", "symbol without a meaning"],
+)
+def test_what_other_libraries_accept_and_zlib_does_not_is_refused(inflate, data):
+    with pytest.raises(NotStreamable, match="damaged"):
+        inflate(Compression.DEFLATE, bytes.fromhex(data), 512)
+
+
+@pytest.mark.long
+@given(
+    cluster=st.binary(min_size=1, max_size=200).map(lambda part: (part * 4096)[:4096]),
+    level=st.integers(0, 9),
+    flips=st.lists(st.floats(0, 1, exclude_max=True), max_size=3),
+)
+@settings(max_examples=20_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_damaged_cluster_is_what_zlib_makes_of_it_or_refused(cluster, level, flips):
+    coder = zlib.compressobj(level, zlib.DEFLATED, -12)
+    data = bytearray(coder.compress(cluster) + coder.flush())
+    for flip in flips:
+        bit = int(flip * min(len(data), 100) * 8)
+        data[bit // 8] ^= 1 << bit % 8
+
+    with suppress(NotStreamable):
+        assert new_inflater(Compression.DEFLATE)(data, 4096) == zlib.decompressobj(-15).decompress(data, 4096)
 
 
 @pytest.mark.parametrize("compression", [Compression.ZLIB, Compression.ZSTD])
