@@ -74,6 +74,10 @@ class KnownPieces:
             self._states[index] = _PLACED
         self._see_next()
 
+    def last_start(self) -> int:
+        """Return the greatest file offset of the tables that have pieces which are not placed; 0 if all are."""
+        return max((max(table.pieces.file_offsets) for table in self._tables.values()), default=0)
+
     def placed_up_to(self, position: int) -> int:
         """Return the disk offset before which all is placed. position: how far the next piece is, in the file."""
         self._first = first = _find_other(self._states, _PLACED, self._first)

@@ -46,10 +46,17 @@ _TOO_MANY_PIECES = "too many pieces"
 class Qcow2Reader:
     """Implements StreamReader."""
 
-    def __init__(self, head: bytes, file_bytes: int, read_spilled: ReadSpilled) -> None:
-        """head, file_bytes: as of `read_header`. Raises NotStreamable if qemu-img must read the image."""
+    def __init__(
+        self, head: bytes, file_bytes: int, read_spilled: ReadSpilled, *, most_pieces: int = MOST_PIECES
+    ) -> None:
+        """head, file_bytes: as of `read_header`. Raises NotStreamable if qemu-img must read the image.
+
+        most_pieces: how many are known at once, of more than one table; the other tables wait in the side file.
+        """
         self._header = header = read_header(head, file_bytes)
         self._file_bytes, self._read_spilled = file_bytes, read_spilled
+        self._whole_end = -(-file_bytes // header.cluster_bytes) * header.cluster_bytes
+        self._most_pieces = most_pieces
         self._unit = min(header.subcluster_bytes, _LARGEST_UNIT_BYTES)
         self._arrived = ArrivedBytes()
         self._position = 0
@@ -98,14 +105,15 @@ class Qcow2Reader:
     def finish(self) -> Iterator[Action]:
         if self._arrived.end != self._file_bytes:
             raise NotStreamable(f"{self._arrived.end} of its {self._file_bytes} bytes")
+        if max(self._known.last_start(), self._tables.last_start()) >= self._whole_end:
+            # Before a cluster that is cut is found to be damaged.
+            raise Truncated
         yield from self._place_cut_pieces()
         self._position, self._inflated_to = NEVER, -1
         while self._waiting:
             offset, index, _ = self._waiting.popleft()
             yield from self._load(offset, index)
-        while (offset := self._tables.next_start()) != NEVER:
-            if offset >= self._file_bytes:
-                raise Truncated
+        while self._tables.next_start() != NEVER:
             yield from self._load(*self._tables.take())
 
     @property
@@ -200,7 +208,7 @@ class Qcow2Reader:
         """Note that the bytes go to the disk alone, if that matters."""
         if self._is_missing_tables:
             self._passed.drop(start, end)
-            if self._passed.dropped_ranges > MOST_PIECES:
+            if self._passed.dropped_ranges > self._most_pieces:
                 raise NotStreamable(_TOO_MANY_PIECES)
 
     def _go_on(self) -> None:
@@ -251,7 +259,7 @@ class Qcow2Reader:
             yield from self._load(offset, index)
 
     def _has_room_for(self, pieces: int) -> bool:
-        return not self._known.count or self._known.count + pieces <= MOST_PIECES
+        return not self._known.count or self._known.count + pieces <= self._most_pieces
 
     def _load(self, offset: int, index: int) -> Iterator[Action]:
         """Read a table of the second level from the side file, and place those of its pieces that have gone by."""
@@ -338,8 +346,6 @@ class Qcow2Reader:
         The last cluster of the file may be cut: what is missing there reads as zeros. Raises Truncated if more is
         missing than this.
         """
-        cluster = self._header.cluster_bytes
-        whole_end = -(-self._file_bytes // cluster) * cluster
-        if (start >= self._file_bytes) if is_compressed else (end > whole_end):
+        if (start >= self._file_bytes) if is_compressed else (end > self._whole_end):
             raise Truncated
         return min(end, self._file_bytes)

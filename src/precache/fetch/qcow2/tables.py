@@ -53,6 +53,9 @@ class TableMap:
     def next_end(self) -> int:
         return self.next_start() + self._cluster if self.is_l1_read else self._l1_end
 
+    def last_start(self) -> int:
+        return self._starts[-1] if self._starts else 0
+
     def take(self) -> tuple[int, int]:
         """Return the offset of the next table and its index in the first table, and go on to the one behind it."""
         at, self._next = self._next, self._next + 1
