@@ -52,9 +52,9 @@ OPTIONS = [
     cfg.BoolOpt(
         "reserve_whole_disk",
         default=True,
-        help="Refuse an image unless the download and the full size of the converted disk fit into the free space. "
-        "False: only the download must fit, which admits large disks that are mostly empty; if the disk then "
-        "becomes full, the conversion ends as an error.",
+        help="Refuse an image unless the full size of its raw disk fits into the free space, and beside it the "
+        "download if qemu-img reads it. False: only as much as the download has must fit, which admits large disks "
+        "that are mostly empty; if the file system then becomes full, the task ends as an error.",
     ),
     cfg.BoolOpt(
         "decode_while_streaming",
