@@ -4,6 +4,7 @@ Pure: no file, thread or clock. Sources: VMware's Virtual Disk Format 5.0; qemu'
 the disk of an image is.
 """
 
+from precache.fetch.vmdk.header import stand_in_end
 from precache.fetch.vmdk.reader import VmdkReader
 
-__all__ = ["VmdkReader"]
+__all__ = ["VmdkReader", "stand_in_end"]

@@ -35,6 +35,14 @@ _TYPE = re.compile(rb'^createType="streamOptimized"\r?$', re.MULTILINE)
 _CID = re.compile(rb"^CID=[0-9a-f]{1,8}\r?$", re.MULTILINE)
 _NO_PARENT = re.compile(rb"^parentCID=ffffffff\r?$", re.MULTILINE)
 
+MARKER = struct.Struct("<QII")
+"""How many sectors follow, 0, and the kind of what follows. It has a sector of its own, filled with zeros."""
+
+END, TABLE, DIRECTORY, FOOTER = range(4)
+
+_DIRECTORY = struct.Struct("<Q")
+_DIRECTORY_AT = 56
+
 _NOT_PLAIN = "its {} is not a plain one of a streamOptimized VMDK"
 
 
@@ -43,7 +51,7 @@ class Header:
     """What the disk and its tables are. Sectors have 512 bytes.
 
     directory: the sector of the grain directory; AT_END if the copy of the header at the end has it.
-    first_grain: the sector of the first marker. fields: all of the header but the directory, to be compared.
+    first_grain: the sector of the first marker.
     """
 
     disk_sectors: int
@@ -51,7 +59,6 @@ class Header:
     directory: int
     first_grain: int
     has_zero_grains: bool
-    fields: tuple[object, ...]
 
     @property
     def disk_bytes(self) -> int:
@@ -97,7 +104,6 @@ def parse_header(sector: bytes) -> Header:
         directory=directory,
         first_grain=overhead,
         has_zero_grains=bool(flags & _ZERO_GRAINS),
-        fields=(*fields[:9], *fields[10:]),
     )
 
 
@@ -118,3 +124,34 @@ def read_head(head: bytes, file_bytes: int) -> Header:
     if reason is not None:
         raise NotStreamable(reason)
     return header
+
+
+def end_of(head: bytes, directory: int) -> bytes:
+    """Return the last sectors of an image with this head: a marker, the header once more, and the mark of the end.
+
+    directory: the sector of the grain directory, which this copy of the header tells.
+    """
+    footer = bytearray(head[:SECTOR_BYTES])
+    _DIRECTORY.pack_into(footer, _DIRECTORY_AT, directory)
+    return _marker_sector(1, FOOTER) + footer + _marker_sector(0, END)
+
+
+def directory_of(end: bytes) -> int:
+    """Return the sector of the grain directory that the last sectors of an image tell."""
+    (directory,) = _DIRECTORY.unpack_from(end, SECTOR_BYTES + _DIRECTORY_AT)
+    return int(directory)
+
+
+def stand_in_end(head: bytes) -> bytes | None:
+    """Return what an inspector may take for the last sectors of an image with this head.
+
+    The reader compares the real ones, of which only the sector of the directory may be another. None if nothing at the
+    end of the image says what it is. Raises NotStreamable.
+    """
+    if parse_header(head).directory != AT_END:
+        return None
+    return end_of(head, 1)
+
+
+def _marker_sector(sectors: int, kind: int) -> bytes:
+    return MARKER.pack(sectors, 0, kind).ljust(SECTOR_BYTES, b"\0")

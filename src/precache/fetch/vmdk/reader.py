@@ -21,19 +21,26 @@ from precache.fetch.decoding.placements import (
     Truncated,
 )
 from precache.fetch.vmdk.grains import SeenGrains, SpilledPieces, Tables
-from precache.fetch.vmdk.header import AT_END, SECTOR_BYTES, parse_header, read_head
+from precache.fetch.vmdk.header import (
+    AT_END,
+    DIRECTORY,
+    END,
+    FOOTER,
+    MARKER,
+    SECTOR_BYTES,
+    TABLE,
+    directory_of,
+    end_of,
+    read_head,
+)
 
 _GRAIN_MARKER = struct.Struct("<QI")
-_MARKER = struct.Struct("<QII")
-"""The first number: the sector on the disk of a grain, or how many sectors follow. Then the length of a grain, or 0 and
-the kind of what follows."""
-
-_END, _TABLE, _DIRECTORY, _FOOTER = range(4)
-_FOOTER_SECTORS_FROM_END = 3  # its marker, itself, and the mark of the end
+"""The sector on the disk and the length, both of the grain that follows at once."""
 
 _LEAST_GRAIN_BYTES = 8  # two of a header, a block, four of a checksum
 
 _DAMAGED = "a marker in it is damaged"
+_OTHER_END = "its end does not agree with its header"
 
 
 class VmdkReader:
@@ -46,18 +53,18 @@ class VmdkReader:
         if file_bytes is None:
             raise NotStreamable("its size is not known")
         self._header = read_head(head, file_bytes)
+        self._first_sector = head[:SECTOR_BYTES]
         self._file_bytes = file_bytes
         self._read_spilled = read_spilled
         self._position = 0
         self._record = bytearray()
         """A marker, and the grain after it, until it is complete."""
-        self._record_bytes = _MARKER.size
+        self._record_bytes = MARKER.size
         self._rest = self._header.first_grain * SECTOR_BYTES
         """How many bytes come before the next marker, and whether they are kept."""
         self._is_kept = True
         self._grains = SeenGrains()
         self._spilled = SpilledPieces()
-        self._footer_at: int | None = None
         self._is_ended = False
         self._placed_up_to = 0
 
@@ -83,7 +90,7 @@ class VmdkReader:
                 self._rest -= len(part)
                 continue
             if self._is_ended:
-                raise NotStreamable("data follows its end")
+                raise NotStreamable(_OTHER_END)
             missing = self._record_bytes - len(self._record)
             part, data = data[:missing], data[missing:]
             self._record += part
@@ -111,10 +118,10 @@ class VmdkReader:
         return iter(())
 
     def _read_record(self) -> Iterator[Action]:
-        if len(self._record) > _MARKER.size:
+        if len(self._record) > MARKER.size:
             yield from self._read_grain()
             return
-        value, length, kind = _MARKER.unpack(self._record)
+        value, length, kind = MARKER.unpack(self._record)
         if not length:
             yield from self._begin_metadata(value, kind)
         elif not _LEAST_GRAIN_BYTES <= length <= 2 * self._header.grain_bytes - _GRAIN_MARKER.size:
@@ -123,14 +130,12 @@ class VmdkReader:
             self._record_bytes = _GRAIN_MARKER.size + length
 
     def _begin_metadata(self, sectors: int, kind: int) -> Iterator[Action]:
-        end = self._position - _MARKER.size + SECTOR_BYTES * (1 + sectors)
-        is_plain = end <= self._file_bytes if kind in (_TABLE, _DIRECTORY, _FOOTER) else kind == _END and not sectors
+        end = self._position - MARKER.size + SECTOR_BYTES * (1 + sectors)
+        is_plain = end <= self._file_bytes if kind in (TABLE, DIRECTORY, FOOTER) else kind == END and not sectors
         if not is_plain:
             raise NotStreamable(_DAMAGED)
-        start = self._position - _MARKER.size
-        if kind == _FOOTER:
-            self._footer_at = start
-        self._is_ended = kind == _END
+        start = self._position - MARKER.size
+        self._is_ended = kind == END
         self._spilled.add(start, self._position)
         yield Spill(start, memoryview(bytes(self._record)))
         if self._is_ended and self._header.directory != AT_END:
@@ -162,7 +167,7 @@ class VmdkReader:
 
     def _next_record(self, *, rest: int, is_kept: bool) -> None:
         self._record.clear()
-        self._record_bytes = _MARKER.size
+        self._record_bytes = MARKER.size
         self._rest, self._is_kept = rest, is_kept
 
     def _spill(self, part: memoryview) -> Spill:
@@ -171,13 +176,14 @@ class VmdkReader:
 
     def _read_footer(self) -> int:
         """Return the sector of the directory, by the copy of the header at the end. Raises NotStreamable."""
-        at = self._file_bytes - _FOOTER_SECTORS_FROM_END * SECTOR_BYTES
-        if not self._is_ended or self._footer_at != at:
-            raise NotStreamable("its second header is not where it must be")
-        footer = parse_header(self._read_spilled(at + SECTOR_BYTES, SECTOR_BYTES))
-        if footer.fields != self._header.fields or footer.directory == AT_END:
-            raise NotStreamable("its two headers do not agree")
-        return footer.directory
+        at = self._file_bytes - len(end_of(self._first_sector, 0))
+        if not self._spilled.holds(at, self._file_bytes):
+            raise NotStreamable(_OTHER_END)
+        end = self._read_spilled(at, self._file_bytes - at)
+        directory = directory_of(end)
+        if directory == AT_END or end != end_of(self._first_sector, directory):
+            raise NotStreamable(_OTHER_END)
+        return directory
 
 
 def _expand(data: bytes, most_bytes: int, needed_bytes: int) -> bytes:
