@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from precache.background.task_group import TaskGroup
+from precache.core.images import Image
 from precache.fetch.attempt import Attempt
 from precache.fetch.blocks import Block
 from precache.fetch.decoded_stream import DecodedStream
@@ -20,7 +21,7 @@ from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.growing_file import Abandoned
 from precache.fetch.inspect import HEAD_CHUNK_BYTES, inspect
 from precache.fetch.sparse_file import SparseFile, WriteAt
-from precache.fetch.stream_choice import READERS, decoder_name
+from precache.fetch.stream_choice import READERS, decoder_name, stand_in_for_end
 from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
@@ -139,7 +140,7 @@ class ArrivingImage:
     def _open_stream(self, head: bytes) -> DecodedStream:
         record, target = self._attempt.record, self._attempt.target
         assert target is not None and record.size_bytes is not None  # noqa: S101, PT018  as of `why_qemu_img`
-        inspect(record, _chunks(head, record.size_bytes), deep=self._rules.deep_inspection)
+        inspect(record, _chunks(record, head), deep=self._rules.deep_inspection)
         self._check_abandoned()
         return DecodedStream(
             self._attempt,
@@ -157,9 +158,13 @@ class ArrivingImage:
         )
 
 
-def _chunks(head: bytes, size_bytes: int) -> Iterator[bytes]:
-    """Return the head in pieces. Raises NotStreamable if more of the image is asked for."""
+def _chunks(record: Image, head: bytes) -> Iterator[bytes]:
+    """Return the head in pieces, and what may stand for the end. Raises NotStreamable if more is asked for."""
     for start in range(0, len(head), HEAD_CHUNK_BYTES):
         yield head[start : start + HEAD_CHUNK_BYTES]
-    if len(head) < size_bytes:
+    if len(head) == record.size_bytes:
+        return
+    end = stand_in_for_end(record.disk_format, head)
+    if end is None:
         raise NotStreamable(_NOT_RECOGNISED)
+    yield end

@@ -9,6 +9,7 @@ from precache.fetch.decoding.placements import ReadSpilled, StreamReader
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.qcow2.reader import Qcow2Reader
 from precache.fetch.resumable_hash import can_be_saved
+from precache.fetch.vmdk import VmdkReader, stand_in_end
 from precache.rules.conversion import is_converted
 
 MakeReader = Callable[[bytes, int, ReadSpilled], StreamReader]
@@ -16,8 +17,11 @@ MakeReader = Callable[[bytes, int, ReadSpilled], StreamReader]
 
 Raises NotStreamable."""
 
-READERS: Mapping[str, MakeReader] = {DiskFormat.QCOW2: Qcow2Reader}
+READERS: Mapping[str, MakeReader] = {DiskFormat.QCOW2: Qcow2Reader, DiskFormat.VMDK: VmdkReader}
 """By Glance's names of the formats."""
+
+STREAMED_VMDK = "streamOptimized"
+"""The only kind of VMDK that a reader knows."""
 
 STREAM = "stream"
 QEMU_IMG = "qemu-img"
@@ -28,7 +32,8 @@ _NO_REASON = ""
 def is_streamed(disk_format: str | None, *, rules: FetchRules, verifies_signatures: bool) -> bool:
     """Return whether images of this format are decoded while they arrive, unless one of them is an exception."""
     is_chosen = rules.decode_while_streaming and is_converted(disk_format, rules.force_raw_images)
-    return is_chosen and disk_format in READERS and not verifies_signatures
+    is_accepted = disk_format != DiskFormat.VMDK or STREAMED_VMDK in rules.vmdk_types
+    return is_chosen and disk_format in READERS and is_accepted and not verifies_signatures
 
 
 def why_qemu_img(image: Image, *, rules: FetchRules, verifies_signatures: bool, kept_bytes: int) -> str | None:
@@ -50,6 +55,14 @@ def why_qemu_img(image: Image, *, rules: FetchRules, verifies_signatures: bool, 
     if kept_bytes:
         return "a part of it was downloaded before"
     return None
+
+
+def stand_in_for_end(disk_format: str | None, head: bytes) -> bytes | None:
+    """Return what an inspector may take for the end of the image, which its reader compares with the real one.
+
+    None if the inspector must see the image itself. Raises NotStreamable.
+    """
+    return stand_in_end(head) if disk_format == DiskFormat.VMDK else None
 
 
 def decoder_name(why_qemu_img: str | None) -> str:

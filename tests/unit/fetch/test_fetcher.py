@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import shutil
 
 import pytest
@@ -16,18 +17,21 @@ from precache.core.orders import OrderOptions
 from precache.core.work_context import working_on_job
 from precache.fetch.fetch_rules import FetchRules
 from precache.imagecache.records.entry_record import EntryRecord
+from tests.disk_images.making import vmware_stream
 from tests.unit.fetch.world import IMAGE, World, record_of, sha512
 
 MIB = 1 << 20
 
 AS_IS = OrderOptions(as_is=True)
 
+VMDK_STREAM = ("vmdk", "-o", "subformat=streamOptimized")
+
 FORMATS = [
     ("qcow2", ("qcow2",)),
     ("qcow2", ("qcow2", "-o", "compat=0.10")),
     ("qcow2", ("qcow2", "-c")),
     ("vmdk", ("vmdk", "-o", "subformat=monolithicSparse")),
-    ("vmdk", ("vmdk", "-o", "subformat=streamOptimized")),
+    ("vmdk", VMDK_STREAM),
     ("vhd", ("vpc", "-o", "subformat=dynamic,force_size=on")),
     ("vhdx", ("vhdx",)),
     ("vdi", ("vdi",)),
@@ -41,7 +45,25 @@ def test_every_format_becomes_the_raw_disk_inside(world, make_image, disk_bytes,
     assert path.read_bytes() == disk_bytes
     assert path.stat().st_blocks * 512 < len(disk_bytes) // 2
     assert world.litter() == [path.name]
-    assert world.decoded_by == ("stream" if disk_format == "qcow2" else "qemu-img")
+    is_streamed = disk_format == "qcow2" or recipe == VMDK_STREAM
+    assert world.decoded_by.partition(" ")[0] == ("stream" if is_streamed else "qemu-img")
+
+
+def test_vmdk_with_its_tables_at_the_end_is_decoded_while_it_arrives(world):
+    disk = random.Random(15).randbytes(3 * MIB) + bytes(MIB)
+
+    path = world.fetch(vmware_stream(disk), "vmdk")
+
+    assert path.read_bytes() == disk
+    assert world.decoded_by == "stream"
+
+
+def test_vmdk_whose_end_is_not_its_headers_is_refused_as_before(world):
+    image = vmware_stream(random.Random(16).randbytes(3 * MIB))
+    image = image[:-1024] + b"COWD" + image[-1020:]
+
+    with pytest.raises(UnsafeImage, match="Header and footer"):
+        world.fetch(image, "vmdk")
 
 
 @pytest.mark.parametrize(

@@ -85,12 +85,12 @@ def parse_header(sector: bytes) -> Header:
         raise NotStreamable(_NOT_PLAIN.format("header"))
     fields = _FIELDS.unpack_from(sector)
     magic, version, flags, capacity, grain, descriptor, _, entries, _, directory, overhead, _, algorithm = fields
+    if not flags & _COMPRESSED or algorithm != _DEFLATE:
+        raise NotStreamable("it is a VMDK of another kind than streamOptimized")
     is_plain = (
         magic == _MAGIC
         and version in _VERSIONS
-        and flags & _COMPRESSED
         and flags & _MARKERS
-        and algorithm == _DEFLATE
         and grain in _GRAIN_SECTORS
         and descriptor == _DESCRIPTOR_SECTOR
         and entries == TABLE_ENTRIES
