@@ -1,0 +1,121 @@
+"""Damaged and hostile files: decoded to what qemu-img makes of them, or left to it. Nothing else may happen."""
+
+import functools
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precache.fetch.decoding.placements import NotStreamable, Truncated
+from precache.fetch.qcow2.reader import Qcow2Reader
+from tests.disk_images.checked_decoding import MOST_STORED_BYTES, CheckedDecoding, Decoded
+from tests.disk_images.qcow2_layouts import Layout, converted, image_of
+from tests.disk_images.qcow2_mutants import Change, changed
+from tests.disk_images.qcow2_reference import disk_of
+from tests.disk_images.qcow2_writer import KINDS, Qcow2Writer, Shape
+
+MIB = 1 << 20
+
+BY_QEMU = (
+    Layout(cluster_bytes=4096),
+    Layout("written compressed", cluster_bytes=4096, compression="zlib"),
+    Layout("overwritten", cluster_bytes=4096, compression="zstd"),
+    Layout("discarded", cluster_bytes=4096, compat="0.10"),
+    Layout("zeroed", cluster_bytes=16384, is_extended=True, compression="zlib"),
+    Layout("with bitmap", cluster_bytes=4096),
+)
+
+BY_OTHERS = (
+    Shape(KINDS * 9, seed=1),
+    Shape(KINDS * 9, seed=2, version=2, order="as by qemu"),
+    Shape(KINDS * 9, seed=3, cluster_bits=10, is_zstd=True, order="tables last", unused=2),
+    Shape("c" * 150, seed=4, order="backwards"),
+    Shape("c" * 90, seed=5, order="as by qemu"),
+    Shape(KINDS * 2, seed=6, cluster_bits=14, is_extended=True, ends_early=True),
+    Shape("p" * 130, seed=7, order="data first, backwards"),
+)
+
+
+@functools.cache
+def foreign_images() -> list[bytes]:
+    return [Qcow2Writer(shape).image for shape in BY_OTHERS]
+
+
+CHANGES = st.lists(
+    st.builds(Change, st.integers(0, 63), st.integers(0, 1 << 24), st.integers(0, 1 << 40)), min_size=1, max_size=5
+)
+
+
+def streamed(image: bytes, block_bytes: int = MIB) -> Decoded | None:
+    """Return what the reader made of the image; None if it is left to qemu-img. Fails if it did what it must not."""
+    try:
+        decoding = CheckedDecoding(Qcow2Reader, image)
+        while decoding.fed_bytes < len(image):
+            decoding.feed(block_bytes)
+        return decoding.finish()
+    except (NotStreamable, Truncated):
+        return None
+
+
+@given(number=st.integers(0, len(BY_OTHERS) - 1), changes=CHANGES, block_bytes=st.sampled_from((MIB, 512, 3000)))
+@settings(max_examples=300)
+def test_damaged_image_is_read_as_by_the_reference_or_left_to_qemu_img(number, changes, block_bytes):
+    images = foreign_images()
+    image = changed(images[number], changes, images)
+
+    decoded = streamed(image, block_bytes)
+
+    if decoded and decoded.disk is not None:
+        assert decoded.disk == disk_of(image)
+
+
+@given(number=st.integers(0, len(BY_QEMU) + len(BY_OTHERS) - 1), changes=CHANGES)
+@settings(max_examples=40)
+def test_damaged_image_is_read_as_by_qemu_img_or_left_to_it(number, changes):
+    images = [*map(image_of, BY_QEMU), *foreign_images()]
+    image = changed(images[number], changes, images)
+
+    decoded = streamed(image)
+
+    if decoded and decoded.disk is not None:
+        assert decoded.disk_bytes <= MOST_STORED_BYTES
+        assert decoded.disk == converted(image)
+
+
+@pytest.mark.parametrize("cluster_bits", [9, 16])
+def test_memory_does_not_grow_with_what_an_image_claims(cluster_bits):
+    """Every entry of its first table, which is as large as that of a whole disk, refers to the same table."""
+    image = claiming(MIB, cluster_bits, b"\x80\0\0\0\0\x10\0\0")
+    tracemalloc.start()
+    try:
+        feed_without_executing(image)
+        assert tracemalloc.get_traced_memory()[1] < 20 * MIB
+    finally:
+        tracemalloc.stop()
+
+
+def claiming(l1_bytes: int, cluster_bits: int, entry: bytes) -> bytes:
+    """Return a file whose first table has this size, and that consists of this entry behind its header."""
+    cluster = 1 << cluster_bits
+    covered = l1_bytes // 8 * (cluster // 8) * cluster
+    image = Qcow2Writer(Shape("p", cluster_bits=cluster_bits, version=2)).image[:cluster]
+    header = bytearray(image)
+    header[24:32] = min(covered, 1 << 50).to_bytes(8)
+    header[36:40] = (l1_bytes // 8).to_bytes(4)
+    header[40:48] = cluster.to_bytes(8)
+    return bytes(header) + entry * (l1_bytes // 4)
+
+
+def feed_without_executing(image: bytes) -> None:
+    kept = bytearray(len(image))
+    try:
+        reader = Qcow2Reader(image[:65536], len(image), lambda at, length: bytes(kept[at : at + length]))
+        for start in range(0, len(image), MIB):
+            for action in reader.feed(memoryview(image)[start : start + MIB]):
+                if hasattr(action, "data") and hasattr(action, "file_offset"):
+                    kept[action.file_offset : action.file_offset + len(action.data)] = action.data
+        for _ in reader.finish():
+            pass
+    except (NotStreamable, Truncated):
+        pass
