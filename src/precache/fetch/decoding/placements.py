@@ -109,7 +109,10 @@ class StreamReader(Protocol):
 
     @property
     def unit_bytes(self) -> int:
-        """Return a power of two that divides every disk offset, and every length but those at the end of the disk."""
+        """Return a power of two that divides every disk offset.
+
+        It divides every length, too, but for those at the end of the disk or of the image.
+        """
         ...
 
     @property

@@ -11,6 +11,8 @@ from precache.fetch.qcow2.entries import Pieces
 
 _UNKNOWN, _KNOWN, _PLACED = range(3)
 
+_TABLE_WEIGHT = 24
+
 NEVER = 1 << 64
 """A file offset behind every piece."""
 
@@ -19,7 +21,7 @@ class KnownPieces:
     """Pieces of many tables. Those of the same part of the file are returned in any order.
 
     start, end: the part of the file of the next piece; NEVER if none is known. disk_offset, is_compressed: of it.
-    count: how many are known and not placed.
+    count: how many are known and not placed; each of their tables counts as _TABLE_WEIGHT more, for its memory.
     """
 
     __slots__ = (
@@ -56,7 +58,7 @@ class KnownPieces:
             self._states[table] = _PLACED
             return
         self._states[table] = _KNOWN
-        self.count += len(pieces)
+        self.count += len(pieces) + _TABLE_WEIGHT
         added = self._tables[table] = _Table(pieces)
         heapq.heappush(self._heap, (pieces.file_offsets[added.next()], table))
         self._see_next()
@@ -70,6 +72,7 @@ class KnownPieces:
             heapq.heapreplace(self._heap, (table.pieces.file_offsets[table.next()], index))
         else:
             heapq.heappop(self._heap)
+            self.count -= _TABLE_WEIGHT
             del self._tables[index]
             self._states[index] = _PLACED
         self._see_next()

@@ -11,10 +11,7 @@ the neighbour is not known, and a table is missing, these sectors are kept as we
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from itertools import starmap
-from operator import add
 
 from precache.fetch.decoding.placements import (
     Action,
@@ -33,14 +30,13 @@ from precache.fetch.qcow2.entries import MOST_PIECES, Pieces, pieces_of, table_o
 from precache.fetch.qcow2.header import read_header
 from precache.fetch.qcow2.known_pieces import NEVER, KnownPieces
 from precache.fetch.qcow2.passed_bytes import PassedBytes
-from precache.fetch.qcow2.tables import TableMap
+from precache.fetch.qcow2.tables import TableMap, WaitingTables
 from precache.rules.disk_formats.qcow2_layout import SECTOR_BYTES
 
 _LARGEST_UNIT_BYTES = 4096
 """No file system needs a coarser alignment for direct writes."""
 
 _OVERLAP = "clusters or tables that overlap"
-_TOO_MANY_PIECES = "too many pieces"
 
 
 class Qcow2Reader:
@@ -62,14 +58,11 @@ class Qcow2Reader:
         self._position = 0
         """In the file: what lies before it is accounted for."""
         self._tables = TableMap(header)
-        self._waiting: deque[tuple[int, int, int]] = deque()
-        """Offset, index and number of pieces of each table that has arrived while too many pieces were known."""
+        self._waiting = WaitingTables()
         self._known = KnownPieces(
             table_count=header.l1_entries, table_covers=header.table_covers, disk_bytes=header.disk_bytes
         )
-        self._passed = PassedBytes()
-        self._spilled_to = 0
-        """Where the sectors end that were kept because a compressed piece may share them."""
+        self._passed = PassedBytes(most_pieces)
         self._inflated_to = NEVER
         """The end of the last piece if that was compressed: the next one may begin in its last sector."""
 
@@ -111,14 +104,9 @@ class Qcow2Reader:
         yield from self._place_cut_pieces()
         self._position, self._inflated_to = NEVER, -1
         while self._waiting:
-            offset, index, _ = self._waiting.popleft()
-            yield from self._load(offset, index)
+            yield from self._load(*self._waiting.take())
         while self._tables.next_start() != NEVER:
             yield from self._load(*self._tables.take())
-
-    @property
-    def _is_missing_tables(self) -> bool:
-        return self._tables.missing > 0
 
     def _advance(self, limit: int) -> Iterator[Action]:
         """Account for all that has arrived before `limit`, and for compressed pieces that end behind it."""
@@ -153,7 +141,7 @@ class Qcow2Reader:
 
     def _pass(self, end: int) -> Iterator[Action]:
         """Go on to `end`: no known piece and no table needs the bytes before it."""
-        if not self._is_missing_tables:
+        if not self._tables.missing:
             self._position = end
             return
         start = self._position
@@ -164,7 +152,8 @@ class Qcow2Reader:
         known, start = self._known, self._position
         disk_offset = known.disk_offset + start - known.start
         part = self._part(end)
-        self._drop(start, self._position)
+        if self._tables.missing:
+            self._passed.drop(start, self._position)
         is_complete = self._position == known.end
         if is_complete:
             self._go_on()
@@ -176,40 +165,12 @@ class Qcow2Reader:
         known = self._known
         start, end, disk_offset = known.start, known.end, known.disk_offset
         data = bytes(self._arrived.take(start, end))
-        is_sharing = start < self._position
         before, self._position, self._inflated_to = self._position, end, end
         self._go_on()
         yield Inflate(disk_offset, self._disk_bytes_of(disk_offset), self._header.cluster_bytes, data)
-        if self._is_missing_tables:
-            yield from self._spill_shared(start, end, before if is_sharing else None)
+        if self._tables.missing:
+            yield from self._passed.add_compressed(start, end, before, known.start, self._arrived)
         yield from self._load_waiting()
-
-    def _spill_shared(self, start: int, end: int, shared_end: int | None) -> Iterator[Spill]:
-        """Keep the sectors at both ends of a compressed piece that a piece of a missing table may share.
-
-        shared_end: the end of the sector in which this piece begins, if the piece before it ends there; None otherwise.
-        """
-        last_sector = end - SECTOR_BYTES
-        if shared_end is None:
-            self._spilled_to = -(-start // SECTOR_BYTES) * SECTOR_BYTES
-            if start < self._spilled_to:
-                yield Spill(start, self._arrived.take(start, self._spilled_to))
-        else:
-            start = shared_end - SECTOR_BYTES
-            if self._spilled_to < shared_end <= last_sector:
-                self._passed.keep_sector(start, bytes(self._arrived.take(start, shared_end)))
-        self._drop(max(start, self._spilled_to), last_sector)
-        if self._known.start >= end > self._spilled_to:
-            start = max(last_sector, self._spilled_to)
-            self._spilled_to = end
-            yield Spill(start, self._arrived.take(start, end))
-
-    def _drop(self, start: int, end: int) -> None:
-        """Note that the bytes go to the disk alone, if that matters."""
-        if self._is_missing_tables:
-            self._passed.drop(start, end)
-            if self._passed.dropped_ranges > self._most_pieces:
-                raise NotStreamable(_TOO_MANY_PIECES)
 
     def _go_on(self) -> None:
         """Go on to the next known piece."""
@@ -251,12 +212,12 @@ class Qcow2Reader:
                 self._known.add(index, nothing)
         while self._tables.next_start() < self._position:
             yield from self._load(*self._tables.take())
-        self._forget_passed()
+        if not self._tables.missing:
+            self._passed.forget()
 
     def _load_waiting(self) -> Iterator[Action]:
-        while self._waiting and self._has_room_for(self._waiting[0][2]):
-            offset, index, _ = self._waiting.popleft()
-            yield from self._load(offset, index)
+        while self._waiting and self._has_room_for(self._waiting.piece_count):
+            yield from self._load(*self._waiting.take())
 
     def _has_room_for(self, pieces: int) -> bool:
         return not self._known.count or self._known.count + pieces <= self._most_pieces
@@ -269,9 +230,9 @@ class Qcow2Reader:
         table = self._read_spilled(offset, inside).ljust(header.cluster_bytes, b"\0")
         pieces = pieces_of(table, header, index * header.table_covers)
         if not self._has_room_for(len(pieces)):
-            self._waiting.append((offset, index, len(pieces)))
+            self._waiting.add(offset, index, len(pieces))
             return
-        self._check_tables(pieces)
+        self._tables.check(pieces)
         if pieces and min(pieces.file_offsets) < self._position:
             later = Pieces()
             yield from self._place_passed(pieces, later)
@@ -279,22 +240,8 @@ class Qcow2Reader:
         self._known.add(index, pieces)
         self._check_next()
         self._tables.missing -= 1
-        self._forget_passed()
-
-    def _forget_passed(self) -> None:
-        if not self._is_missing_tables:
+        if not self._tables.missing:
             self._passed.forget()
-
-    def _check_tables(self, pieces: Pieces) -> None:
-        """Raise NotStreamable if one of the pieces has a byte of a table or of the header."""
-        if not pieces:
-            return
-        starts, lengths = pieces.file_offsets, pieces.lengths
-        if not self._tables.overlaps(min(starts), max(map(add, starts, lengths))):
-            return
-        overlaps = self._tables.overlaps
-        if any(starmap(overlaps, zip(starts, map(add, starts, lengths), strict=True))):
-            raise NotStreamable(_OVERLAP)
 
     def _place_passed(self, pieces: Pieces, later: Pieces) -> Iterator[Action]:
         """Place the pieces whose bytes have gone by, and add the others to `later`."""
@@ -309,7 +256,7 @@ class Qcow2Reader:
             if is_compressed:
                 yield self._inflate_passed(disk_offset, start, arrived_to)
                 continue
-            self._check_kept(start, arrived_to)
+            self._passed.check_kept(start, arrived_to)
             if start < arrived_to:
                 yield PlaceSpilled(disk_offset, start, arrived_to - start)
 
@@ -318,12 +265,8 @@ class Qcow2Reader:
         data = self._passed.in_memory(start, end)
         if data is not None:
             return Inflate(disk_offset, disk_bytes, cluster, data)
-        self._check_kept(start, end)
+        self._passed.check_kept(start, end)
         return InflateSpilled(disk_offset, disk_bytes, cluster, start, end - start)
-
-    def _check_kept(self, start: int, end: int) -> None:
-        if self._passed.is_dropped(start, end):
-            raise NotStreamable(_OVERLAP)
 
     def _place_cut_pieces(self) -> Iterator[Action]:
         """Place what has arrived of the pieces that are cut by the end of the image."""
@@ -332,8 +275,7 @@ class Qcow2Reader:
             start, end, disk_offset, is_compressed = known.start, known.end, known.disk_offset, known.is_compressed
             arrived_to = self._arrived_of(start, end, is_compressed=is_compressed)
             if is_compressed:
-                shared = self._position - SECTOR_BYTES if start < self._position else start
-                self._drop(max(shared, self._spilled_to), arrived_to)
+                self._passed.add_cut(start, arrived_to, self._position)
                 self._position, self._inflated_to = end, end
             self._go_on()
             if is_compressed:

@@ -1,13 +1,14 @@
-"""Where the tables of the second level are in the file, in which order they come, and which are still to be read."""
+"""The tables of a qcow2 as parts of the file: in which order they come, and which of them are to be read later."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
 from itertools import islice
-from operator import lt
+from operator import add, lt
 
 from precache.fetch.decoding.placements import NotStreamable
+from precache.fetch.qcow2.entries import Pieces
 from precache.fetch.qcow2.header import Header
 from precache.fetch.qcow2.known_pieces import NEVER
 
@@ -42,7 +43,7 @@ class TableMap:
         self.is_l1_read = True
         self.missing = len(starts)
         if not _ascends(starts) or self._overlaps_any(self._l1_start, self._l1_end):
-            raise NotStreamable("tables that overlap")
+            raise NotStreamable("clusters or tables that overlap")
 
     def next_start(self) -> int:
         """Return the file offset of the next table that was not taken; NEVER if there is none."""
@@ -61,8 +62,18 @@ class TableMap:
         at, self._next = self._next, self._next + 1
         return self._starts[at], self._indices[at]
 
-    def overlaps(self, start: int, end: int) -> bool:
-        """Return whether a byte from `start` to before `end` belongs to the header or to a table."""
+    def check(self, pieces: Pieces) -> None:
+        """Raise NotStreamable if a piece has a byte of the header or of a table."""
+        if not pieces:
+            return
+        starts, lengths = pieces.file_offsets, pieces.lengths
+        # Where nothing is in between, which is the rule, one look is enough.
+        if not self._has(min(starts), max(map(add, starts, lengths))):
+            return
+        if any(map(self._has, starts, map(add, starts, lengths))):
+            raise NotStreamable("clusters or tables that overlap")
+
+    def _has(self, start: int, end: int) -> bool:
         if start < self._cluster or (start < self._l1_end and end > self._l1_start):
             return True
         return self._overlaps_any(start, end)
@@ -76,3 +87,31 @@ class TableMap:
 
 def _ascends(values: array[int]) -> bool:
     return all(map(lt, values, islice(values, 1, None)))
+
+
+class WaitingTables:
+    """Tables that have arrived while too many pieces were known: first in, first out."""
+
+    __slots__ = ("_counts", "_indices", "_next", "_offsets")
+
+    def __init__(self) -> None:
+        self._offsets, self._indices, self._counts = array("Q"), array("I"), array("I")
+        self._next = 0
+
+    def __bool__(self) -> bool:
+        return self._next < len(self._offsets)
+
+    def add(self, offset: int, index: int, piece_count: int) -> None:
+        self._offsets.append(offset)
+        self._indices.append(index)
+        self._counts.append(piece_count)
+
+    @property
+    def piece_count(self) -> int:
+        """Return how many pieces the next one has."""
+        return self._counts[self._next]
+
+    def take(self) -> tuple[int, int]:
+        """Return the offset of the next one and its index in the first table, and go on to the one behind it."""
+        at, self._next = self._next, self._next + 1
+        return self._offsets[at], self._indices[at]

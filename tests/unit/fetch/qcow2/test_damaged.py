@@ -14,6 +14,7 @@ from tests.unit.fetch.qcow2.images import COMPRESSED, PLAIN, image
 
 CLUSTERS = ["plain", "packed", "zero", "plain"] * 32
 OVERLAP = "clusters or tables that overlap"
+NEEDED_TWICE = "bytes that are needed twice"
 COPIED, COMPRESSED_BIT = 1 << 63, 1 << 62
 
 
@@ -106,7 +107,7 @@ def test_cluster_that_has_two_places_on_the_disk_is_exact_or_left_to_qemu_img(re
         disk = error.reason
 
     # All of it is in the side file if the tables come last.
-    assert disk == (images.disk_of(image) if order == "late" else OVERLAP)
+    assert disk == images.disk_of(image) if order == "late" else disk in (OVERLAP, NEEDED_TWICE)
 
 
 @pytest.mark.parametrize("cluster", [1, 5, 61])
@@ -122,20 +123,20 @@ def test_compressed_cluster_that_reaches_into_others_is_exact_or_left_to_qemu_im
     except NotStreamable as error:
         disk = error.reason
 
-    assert disk in (images.disk_of(image), OVERLAP)
+    assert disk in (images.disk_of(image), OVERLAP, NEEDED_TWICE)
 
 
 def test_table_that_is_used_twice_is_left_to_qemu_img(usual):
     table = usual.places["l2", 0]
 
-    with pytest.raises(NotStreamable, match="tables that overlap"):
+    with pytest.raises(NotStreamable, match=OVERLAP):
         decode(Qcow2Reader, bytes(put(usual.image, usual.places["l1"] + 8, ">Q", COPIED | table)))
 
 
 def test_table_within_the_first_table_is_left_to_qemu_img(usual):
     first = usual.places["l1"]
 
-    with pytest.raises(NotStreamable, match="tables that overlap"):
+    with pytest.raises(NotStreamable, match=OVERLAP):
         decode(Qcow2Reader, bytes(put(usual.image, first + 8, ">Q", COPIED | first)))
 
 
