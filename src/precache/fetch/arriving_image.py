@@ -71,8 +71,8 @@ class ArrivingImage:
         return self._chosen is not None and self._chosen.is_complete
 
     def start(self) -> None:
-        """Start what decodes the image, if that is known before its first block."""
-        if self._file is not None:
+        """Start what decodes the image, if that is known before its first block: one may arrive meanwhile."""
+        if self._attempt.why_qemu_img is not None and self._file is not None:
             self._file.start()
 
     def append(self, block: Block, *, is_written: bool = False) -> None:
