@@ -39,7 +39,7 @@ class DecodedStream:
         self._size, self._head, self._make_reader = size_bytes, head, make_reader
         self._decoder = self._open(group, write_at)
         try:
-            attempt.space.admit_result(self._decoder.disk_bytes, arrived_bytes=0)
+            attempt.space.admit_streamed(self._decoder.disk_bytes)
         except BaseException:
             self._decoder.close()
             raise

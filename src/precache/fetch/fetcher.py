@@ -43,7 +43,7 @@ from precache.fetch.rate_limits import RateLimits
 from precache.fetch.result_check import check_as_is, check_converted
 from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
-from precache.fetch.stream_choice import is_streamed, why_qemu_img
+from precache.fetch.stream_choice import needs_no_download, why_qemu_img
 from precache.imagecache.bases import lineage_of, open_base
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
@@ -185,13 +185,14 @@ class Fetcher:
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
         kept_bytes = staging.kept.take(record, download) if staging.kept else 0
         why = why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
+        sizes = self._sizes(ImageSize.of(record))
         delta: DeltaImages | None = None
         with ledger.promise(staging.entry, staging.token, staging.make_room) as promise, ExitStack() as closing:
             space = SpaceCheck(
                 image=record,
                 ledger=ledger,
                 promise=promise,
-                sizes=replace(self._sizes(ImageSize.of(record)), is_streamed=why is None),
+                sizes=sizes if why is None else replace(sizes, is_streamed=False),
                 reserves_whole_disk=self._rules.reserves_whole_disk,
                 allocated=lambda kind: allocated_by(staging.path(kind)),
             )
@@ -225,9 +226,9 @@ class Fetcher:
 
     def _sizes(self, image: ImageSize) -> FileSizes:
         result_bytes = (image.virtual_size_bytes or 0) if self.is_converted(image.disk_format) else 0
-        streamed = is_streamed(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
+        is_streamed = needs_no_download(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
         is_known = image.size_bytes is not None
-        return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=streamed and is_known)
+        return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=is_streamed and is_known)
 
     def _delta(self, attempt: Attempt, closing: ExitStack) -> DeltaImages | None:
         """Return what takes from an older image in the cache; None if there is none, or no digests of the pieces.

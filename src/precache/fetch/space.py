@@ -36,7 +36,7 @@ def _nothing(_kind: str) -> int:
 class SpaceCheck:
     """The space that one image needs on the disk of the cache. For one fetch.
 
-    What decodes the image calls `admit_result`, `admit_spilled` and `admit_download`: one thread at a time.
+    What decodes the image calls the methods but `admit` and `failure`: one thread at a time.
     """
 
     def __init__(
@@ -76,6 +76,14 @@ class SpaceCheck:
         """
         self._sizes = replace(self._sizes, result_bytes=result_bytes)
         self._promise_rest(arrived_bytes)
+
+    def admit_streamed(self, result_bytes: int) -> None:
+        """Promise the space for the result of an image that is decoded while it arrives, and none for a download.
+
+        Raises NotEnoughSpace, CacheUnusable, OSError.
+        """
+        self._sizes = replace(self._sizes, result_bytes=result_bytes, is_streamed=True)
+        self._promise_rest(0)
 
     def admit_spilled(self, spilled_bytes: int) -> None:
         """Promise the space for so much of the side file in all. Raises NotEnoughSpace, CacheUnusable, OSError."""

@@ -36,6 +36,15 @@ def is_streamed(disk_format: str | None, *, rules: FetchRules, verifies_signatur
     return is_chosen and disk_format in READERS and is_accepted and not verifies_signatures
 
 
+def needs_no_download(disk_format: str | None, *, rules: FetchRules, verifies_signatures: bool) -> bool:
+    """Return whether the space for an image of this format is that of its result, as far as the format tells.
+
+    Of the kinds of VMDK only one is decoded while it arrives, and the image's head names it.
+    """
+    streamed = is_streamed(disk_format, rules=rules, verifies_signatures=verifies_signatures)
+    return streamed and disk_format != DiskFormat.VMDK
+
+
 def why_qemu_img(image: Image, *, rules: FetchRules, verifies_signatures: bool, kept_bytes: int) -> str | None:
     """Return why qemu-img is to read the image, if it is converted; None if it is decoded while it arrives.
 

@@ -289,16 +289,30 @@ def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_
     ],
 )
 def test_fetch_is_refused_exactly_if_less_is_free_than_its_space_is_said_to_be(world, make_image, disk_bytes, rules):
-    data = make_image("qcow2")
-    record = record_of(data, "qcow2", virtual_size_bytes=len(disk_bytes))
-    needed = Fetcher(images=MemoryImages(images={}), clock=world.clock, rules=rules).space_needed(
-        [ImageSize.of(record)]
-    )
+    refuse_exactly_what_does_not_fit(world, make_image("qcow2"), "qcow2", disk_bytes, rules)
+
+
+@pytest.mark.parametrize("subformat", ["monolithicSparse", "streamOptimized"])
+def test_vmdk_needs_space_for_a_download_because_its_format_does_not_tell_what_decodes_it(
+    world, make_image, disk_bytes, subformat
+):
+    data = make_image("vmdk", "-o", f"subformat={subformat}")
+
+    needed = refuse_exactly_what_does_not_fit(world, data, "vmdk", disk_bytes, FetchRules())
+
+    assert needed == len(data) + len(disk_bytes)
+
+
+def refuse_exactly_what_does_not_fit(world, data, disk_format, disk_bytes, rules):
+    record = record_of(data, disk_format, virtual_size_bytes=len(disk_bytes))
+    fetcher = Fetcher(images=MemoryImages(images={}), clock=world.clock, rules=rules)
+    needed = fetcher.space_needed([ImageSize.of(record)])
 
     with pytest.raises(NotEnoughSpace):
         world.fetch(data, record=record, rules=rules, disk=disk_with(needed - 1))
 
     world.fetch(data, record=record, rules=rules, disk=disk_with(needed))
+    return needed
 
 
 def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes):
