@@ -47,7 +47,7 @@ class Habits:
     message: float = 0.02
     connect: float = 0.03
     reset: float = 0.05
-    stall: float = 3.0
+    stall: float = 2.0
     refused_after: float = 2.0
     look: float = 2.0
     change: float = 0.005

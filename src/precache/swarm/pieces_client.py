@@ -66,7 +66,7 @@ class PiecesClient:
         trust: HostTrust,
         rate_now: RateNow,
         priority: ThreadPriority | None = None,
-        silence_s: float = 3.0,
+        silence_s: float = 2.0,
         record_s: float = 30.0,
     ) -> None:
         self._trust, self._silence_s, self._record_s = trust, silence_s, record_s
