@@ -24,6 +24,8 @@ _WATCH_EVERY_S = 0.15
 _SAMPLED = 16
 """Of so many messages the processor time of one is measured: the clock for that is slow."""
 
+LATE_X = 1.5
+
 _TAIL_FLOORS, _TAIL_STEPS = 4, 10
 """After so many times the transfer only stragglers are left, and steps may be so many times as long."""
 
@@ -67,7 +69,8 @@ class SiteResult:
     copies: of the image, that the image service sent. kinds: messages, by kind. seconds: messages, by second;
     busy_seconds: those of them that are neither joins nor completions. cpu_s: of the rules; worst_cpu_s: for one of
     the messages. named_after: from when a host became a straggler until the conductor named it, in seconds.
-    wrongly_named: hosts that were no stragglers, and were named.
+    wrongly_named: hosts that were no stragglers, and were named. late: hosts with an x above `LATE_X`, by what befell
+    their site.
     """
 
     hosts: int = 0
@@ -82,6 +85,7 @@ class SiteResult:
     worst_cpu_s: float = 0.0
     named_after: list[float] = field(default_factory=list)
     wrongly_named: int = 0
+    late: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -115,6 +119,7 @@ class Simulation:
         self._now = 0.0
         self._left = len(site.hosts)
         self._joining: list[tuple[int, RelayMember]] = []
+        self._befell: Counter[str] = Counter()
         self.result = SiteResult(hosts=len(site.hosts))
 
     def run(self) -> SiteResult:
@@ -159,13 +164,21 @@ class Simulation:
         if host.powers_off_at is not None:
             self._at(self._now + host.powers_off_at, lambda: self._die(number, is_reset=False))
         if host.slows_at is not None:
-            self._at(self._now + host.slows_at, lambda: self._flow.slow_down(number, host.slows_to))
+            self._at(self._now + host.slows_at, lambda: self._slow_down(number))
+
+    def _slow_down(self, number: int) -> None:
+        self._befell["its seeder became slow" if self._flow.fetches[number] else "a straggler"] += 1
+        self._flow.slow_down(number, self._site.hosts[number].slows_to)
 
     def _die(self, number: int, *, is_reset: bool) -> None:
         host = self._hosts[number]
         if not host.is_alive or self._flow.is_complete[number]:
             return
         host.is_alive, host.is_reset = False, is_reset
+        if self._flow.fetches[number]:
+            self._befell["its seeder died"] += 1
+        elif not is_reset:
+            self._befell["hosts without power"] += 1
         self._left -= 1
         self._flow.stop(number)
         for child, parent in enumerate(self._flow.parent):
@@ -376,6 +389,11 @@ class Simulation:
                 alone = host.slows_at + (size - host.slows_at * host.rate) / (host.rate * host.slows_to)
             result.x.append((state.done_at - host.called_at) / alone)
             result.took.append(state.done_at)
+        order = ("its seeder became slow", "its seeder died", "hosts without power", "a straggler")
+        cause = next((each for each in order if self._befell[each]), "nothing of this")
+        late = sum(x > LATE_X for x in result.x)
+        if late:
+            result.late[cause] += late
 
 
 def _changes(before: Relay, after: Relay) -> list[tuple[RelayMember | None, RelayMember]]:
