@@ -11,8 +11,8 @@ from precache.rules.relay_tree import SPARES, ancestors, shunned
 _MESSAGES_PER_S = 600
 """All hosts of all relays together send at most so many regular messages: docs/swarm.md."""
 
-_KEPT_FREE = 0.2
-"""The share of them that is left for joins and for reports of what is wrong."""
+_KEPT_FREE = 0.6
+"""The share of them that is left for joins, for reports of what is wrong, and for hosts that report more often."""
 
 _HEARTBEAT_S = 30
 """A host that works on a call shows this often that it lives."""

@@ -8,7 +8,7 @@ from itertools import islice
 LAG_S = 0.5
 """A host lags if it has so much less than its parent as that one gets in this time."""
 
-REPORT_EVERY_S = 0.5
+REPORT_EVERY_S = 0.3
 
 _GAIN = 0.75
 """A host is slow if it gains less than this share of what its parent gains."""
@@ -21,14 +21,17 @@ _RATE_WINDOW_S = 2.0
 """The rate is that of the last seconds: shorter than a link needs to change for good, longer than one piece."""
 
 _WINDOW_S = 0.5
-"""Gains are compared over this time: a conductor wants two reports, a second apart, within two."""
+"""Gains are compared over this time."""
 
 _LEAST_S = 0.25
 """Between two looks at the numbers: one piece of a slow link is no rate."""
 
-_AT_FULL_PACE = 6
+_AT_FULL_PACE = 3
 _MOST_EVERY_S = 32.0
 """A host that stays slow has been heard after some reports: the pauses double from then on."""
+
+_FORGOTTEN_AFTER_S = 5.0
+"""Then a host was not slow for so long that its next report is a first one. One whose rate jumps is slow more often."""
 
 
 class RelayLag:
@@ -45,6 +48,7 @@ class RelayLag:
         self._is_slow = False
         self._reports = 0
         self._reported_at_s = -_MOST_EVERY_S
+        self._slow_at_s = now_s
 
     def note(self, now_s: float, received_bytes: int) -> None:
         """Note how many bytes the connection has brought so far."""
@@ -86,5 +90,7 @@ class RelayLag:
         else:
             is_slower, parents_pace = pace < _FAR_BELOW * self._best_pace, self._best_pace
         self._is_slow = is_slower and offered_bytes - have_bytes > LAG_S * parents_pace
-        if not self._is_slow:
+        if self._is_slow:
+            self._slow_at_s = now_s
+        elif now_s - self._slow_at_s > _FORGOTTEN_AFTER_S:
             self._reports = 0

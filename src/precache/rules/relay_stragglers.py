@@ -14,7 +14,7 @@ from precache.rules.relay_lag import LAG_S
 from precache.rules.relay_places import best_parent, is_slower, place, typical_rate
 from precache.rules.relay_tree import RelayTree
 
-_WATCHED_S = 0.45
+_WATCHED_S = 0.28
 """Two reports that follow each other are enough. With a second between them, simulated stragglers were named 0.6 s
 later, and links that jitter by half of their rates cost as little, 3 % of the time."""
 
