@@ -16,7 +16,7 @@ from precache.rules.relay_forgiveness import forget_losses, give_up_old
 from precache.rules.relay_origins import settle
 from precache.rules.relay_places import best_parent, put_before_slower
 from precache.rules.relay_seeders import prefer_above, prefer_faster, watch_seeder
-from precache.rules.relay_stragglers import note_pace, relieve, straggling, take_from_crowded
+from precache.rules.relay_stragglers import note_pace, relieve, straggling, take_over
 from precache.rules.relay_tree import RelayTree
 
 _MISSED_REPORTS = 3
@@ -230,7 +230,7 @@ def _complete(tree: RelayTree, report: RelayReport) -> None:
     _compare_roots(tree)
     settle(tree)
     for host in (member.parent, member.host):
-        take_from_crowded(tree, host)
+        take_over(tree, host)
 
 
 def _compare_roots(tree: RelayTree) -> None:

@@ -29,6 +29,10 @@ _RECOVERED = 1.3
 """A leaf is none any more if it receives so many times as fast as when it was slow."""
 
 
+_USUAL = 1.25
+"""A host receives as fast as ever if its known rate is less than so many times the present one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """What a host and its parent gained in the same time, in bytes per second."""
@@ -84,11 +88,15 @@ def relieve(tree: RelayTree, host: str, pace: Pace) -> None:
     tree.update(host, slow_since=None)
     if not parent.rate_bytes_per_s:
         tree.update(parent.host, rate_bytes_per_s=pace.parents)
+    if member.is_leaf and not siblings and pace.own < member.link_bytes_per_s:
+        tree.update(host, link_bytes_per_s=max(1, pace.own))  # When it was named, it had just become slow.
     if member.is_leaf or (
         0 < member.link_bytes_per_s < _RECOVERED * pace.own and is_slower(member, parent, pace.parents)
     ):
         _bypass(tree, host)  # It is known to be slow, and no surprise.
         return
+    if 0 < member.link_bytes_per_s < _USUAL * pace.own:
+        return  # It is as fast as ever; its parent was faster for a moment.
     if siblings and _spread(tree, [member, *siblings]):
         return
     accusers = [each for each in tree if each.host != host and each.slow_with == (parent.host,)]
@@ -111,22 +119,36 @@ def note_pace(tree: RelayTree, report: RelayReport) -> None:
         tree.update(member.host, is_leaf=False, link_bytes_per_s=report.rate_bytes_per_s, slow_with=())
 
 
-def take_from_crowded(tree: RelayTree, host: str) -> None:
-    """Assign one of the hosts that share a parent to a host that has every piece and no child, if there are any."""
+def take_over(tree: RelayTree, host: str) -> None:
+    """Assign a host that its parent serves badly to one that has every piece and no child, if there are any."""
     giver = tree.find(host)
     if giver is None or giver.state is not MemberState.COMPLETE or not tree.serves(giver) or tree.children(host):
         return
-    crowded = [
+    typical = typical_rate(tree)
+    badly_served = [
         member
         for member in tree
         if member.source is Source.HOST
-        and len(tree.children(member.parent)) > 1
+        and _serves_badly(tree, member, typical)
         and member in tree.children(member.parent)
         and tree.accepts(member, host)
         and _lacks_much(tree, member)
     ]
-    if crowded:
-        tree.follow(min(crowded, key=lambda each: (not each.is_leaf, each.have_bytes)).host, host)
+    if badly_served:
+        tree.follow(min(badly_served, key=lambda each: (not each.is_leaf, each.have_bytes)).host, host)
+
+
+def _serves_badly(tree: RelayTree, member: RelayMember, typical: int) -> bool:
+    """Return whether the member's parent is slow, has several children, or certainly has less than the member."""
+    parent = tree.find(member.parent)
+    if parent is None:
+        return False
+    if len(tree.children(parent.host)) > 1:
+        return True
+    if parent.state is not MemberState.ACTIVE or parent.reported_at is None:
+        return False
+    most = parent.have_bytes + typical * (tree.now - parent.reported_at).total_seconds()
+    return parent.is_leaf or most < member.have_bytes
 
 
 def _lacks_much(tree: RelayTree, member: RelayMember) -> bool:

@@ -307,6 +307,18 @@ def test_a_host_that_gains_nearly_as_much_as_its_parent_is_no_straggler():
     assert site.parents == f"a<{FETCH} b<a c<b d<c e<d"
 
 
+def test_a_host_that_is_as_fast_as_ever_is_no_straggler_when_its_parent_is_faster_for_a_moment():
+    site = Site().join("a").join("b", link_bytes_per_s=MIB).join("c").after(5)
+    assert slow(site, "b", have=0.9 * MIB, offered=1.5 * MIB).parents == f"a<{FETCH} b<a c<b"
+    assert slow(site.after(5), "b", have=0.7 * MIB, offered=1.5 * MIB).parents == f"a<{FETCH} b<c c<a"
+
+
+def test_a_straggler_that_was_named_while_it_became_slow_is_known_as_slower_later():
+    site = slow(Site("a b c").after(5), "b", have=0.9 * MIB, offered=2 * MIB)
+    slow(site.after(5), "b", have=MIB // 10, offered=2 * MIB)
+    assert site.relay.member("b").link_bytes_per_s == pytest.approx(MIB / 10, rel=0.01)
+
+
 def test_the_parent_is_the_slow_one_if_two_hosts_were_slow_with_it():
     site = slow(Site("a b c d e").after(5), "c", have=MIB // 10, offered=2 * MIB)
     slow(site.after(5), "d", have=MIB // 10, offered=2 * MIB)
@@ -327,6 +339,29 @@ def test_a_complete_host_takes_a_leaf_from_a_crowded_parent():
     assert {site.relay.member(name).parent for name in "cd"} == {"e"}
     site.complete("b")
     assert {site.relay.member(name).parent for name in "cd"} == {"a", "e"}
+
+
+def test_a_complete_host_takes_a_leaf_that_waits_for_a_late_host():
+    site = slow(Site("a b c", size_bytes=1000 * MIB).after(5), "b", have=MIB // 10, offered=2 * MIB)
+    site.after(60).report("b", have_bytes=600 * MIB, rate_bytes_per_s=9 * MIB)
+    site.report("c", have_bytes=700 * MIB, rate_bytes_per_s=10 * MIB).join("d")
+    slow(site.after(5), "b", have=0, offered=2 * MIB)
+    assert site.parents == f"a<{FETCH} b<d c<a d<c"
+    site.report("b", have_bytes=600 * MIB, parent="d")
+    site.complete("a", "root")
+    assert site.parents == "a<complete b<d c<a d<c"
+    site.complete("c")
+    assert site.relay.member("b").parent == "a"
+    assert site.relay.member("d").parent == "c"
+
+
+def test_a_complete_host_takes_one_that_receives_from_a_slow_host():
+    site = slow(Site("a b c", size_bytes=1000 * MIB).after(5), "b", have=MIB // 10, offered=2 * MIB).join("d")
+    tree = RelayTree(site.relay, site.now)
+    for name, parent in {"b": "c", "d": "b"}.items():
+        tree.follow(name, parent)
+    site.relay = tree.finish()
+    assert site.complete("a", "root").complete("c").parents == "a<complete b<c c<complete d<a"
 
 
 def seed(site, *gains):
