@@ -15,8 +15,12 @@ _COLLAPSED = 0.2
 _WORTH = 2.0
 """Another one starts if the rest would take this seeder so many times as long as the whole takes at its best rate."""
 
-_WATCHED = timedelta(seconds=6)
-"""The time over which gains count. Conversions advance in parts, and an image service may pause."""
+_WATCHED = timedelta(seconds=4.5)
+"""The time over which gains count: of two reports that follow each other. Conversions advance in parts, and an image
+service may pause."""
+
+_LEAST_WATCHED = timedelta(seconds=1)
+"""The same for the first report: its rate is that with which the next ones are compared."""
 
 _NEW = timedelta(seconds=2)
 """Hosts are called at about the same time: the best one may be a moment later than another one."""
@@ -30,19 +34,24 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     member = tree.find(report.host)
     if member is None or report.kind is not ReportKind.PROGRESS or not _seeds(member):
         return
-    since = member.slow_since
-    if since is not None and tree.now - since < _WATCHED:
+    watched = tree.now - (member.slow_since or tree.now)
+    is_first = not member.best_bytes_per_s
+    if watched < (_LEAST_WATCHED if is_first else _WATCHED):
         return
-    tree.update(member.host, slow_since=tree.now, slow_have_bytes=report.have_bytes)
-    if since is None:
-        return
-    rate = int((report.have_bytes - member.slow_have_bytes) / (tree.now - since).total_seconds())
+    rate = _rate(member, report, watched.total_seconds())
     # Not the rate of earlier relays: now the seeders of other sites may share the image service with this one.
     best = max(member.best_bytes_per_s, rate)
-    tree.update(member.host, best_bytes_per_s=best)
+    tree.update(member.host, best_bytes_per_s=best, slow_since=tree.now, slow_have_bytes=report.have_bytes)
     size, left = tree.relay.size_bytes, tree.relay.size_bytes - report.have_bytes
     if rate < _COLLAPSED * best and left * best > _WORTH * size * max(rate, 1):
         _replace(tree, member.host, rate)
+
+
+def _rate(member: RelayMember, report: RelayReport, seconds: float) -> int:
+    """Return the rate of the download, or that of the gain in this time if it is greater and may be of the download."""
+    gain = int((report.have_bytes - member.slow_have_bytes) / seconds)
+    most = member.link_bytes_per_s or report.rate_bytes_per_s  # zeros are there at once
+    return max(report.rate_bytes_per_s, min(gain, most) if most else gain)
 
 
 def prefer_above(tree: RelayTree, host: str) -> None:

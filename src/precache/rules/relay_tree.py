@@ -101,7 +101,16 @@ class RelayTree:
 
     def fetch(self, host: str) -> None:
         """Let the host fetch from the image service."""
-        self.update(host, source=Source.IMAGE_SERVICE, parent="", waiting_since=None, slow_since=None, is_leaf=False)
+        self.update(
+            host,
+            source=Source.IMAGE_SERVICE,
+            parent="",
+            waiting_since=None,
+            is_leaf=False,
+            best_bytes_per_s=0,
+            slow_since=self.now,
+            slow_have_bytes=self._members[host].have_bytes,
+        )
         self.sign(self._members[host].key)
 
     def sign(self, key: str) -> None:

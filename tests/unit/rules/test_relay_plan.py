@@ -381,6 +381,19 @@ def test_a_seeder_that_has_become_far_slower_is_replaced_once():
     assert seed(Site("a b c", size_bytes=1000 * MIB), 400, 596, 1).parents == f"a<{FETCH} b<a c<b"
 
 
+def test_a_seeder_that_becomes_slow_before_its_first_report_is_replaced():
+    site = Site("a b c", size_bytes=1000 * MIB)
+    for seconds, have in ((3, 50), (5, 55)):
+        site.after(seconds).report("a", have_bytes=have * MIB, rate_bytes_per_s=MIB)
+    assert site.parents == f"a<{FETCH} b<a c<b"  # its rate is that of the download: these may be zeros
+    site = Site(size_bytes=1000 * MIB)
+    for name in "abc":
+        site.join(name, link_bytes_per_s=30 * MIB)
+    for seconds, have in ((3, 50), (5, 55)):
+        site.after(seconds).report("a", have_bytes=have * MIB, rate_bytes_per_s=MIB)
+    assert site.parents == f"a<c b<{FETCH} c<b"
+
+
 def test_a_seeder_that_was_faster_in_earlier_relays_is_not_replaced():
     site = Site(size_bytes=1000 * MIB).join("a", uplink_bytes_per_s=1000 * MIB).join("b")
     assert seed(site, 10, 10, 10, 10).parents == f"a<{FETCH} b<a"
