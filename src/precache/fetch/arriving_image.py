@@ -14,7 +14,7 @@ from precache.background.task_group import TaskGroup
 from precache.core.images import Image
 from precache.fetch.attempt import Attempt
 from precache.fetch.blocks import Block
-from precache.fetch.decoded_stream import DecodedStream
+from precache.fetch.decoded_stream import DecodedStream, read_head
 from precache.fetch.decoding.placements import NotStreamable
 from precache.fetch.download_file import DownloadFile
 from precache.fetch.fetch_rules import FetchRules
@@ -37,7 +37,8 @@ class ArrivingImage:
     ) -> None:
         """group: gets the threads of the decoding, and so their failures.
 
-        Raises OSError: an image that gets a file in any case has it at once.
+        Raises OSError: an image that gets a file in any case has it at once. If its decoding goes on, raises as
+        `DecodedStream`.
         """
         self._attempt, self._group, self._rules = attempt, group, rules
         self._write_at, self._sandbox = write_at, sandbox
@@ -46,6 +47,9 @@ class ArrivingImage:
         self._is_abandoned = False
         self._file = None if self._why_qemu_img is None else self._open_file()
         self._chosen: DownloadFile | DecodedStream | None = self._file
+        if attempt.resumed is not None:
+            self._chosen = self._open_decoding(read_head(attempt.side), attempt.kept_bytes)
+            attempt.resumed.is_open = True
 
     @property
     def decoded_by(self) -> str:
@@ -94,6 +98,20 @@ class ArrivingImage:
         if chosen is not None:
             chosen.abandon()
 
+    @property
+    def is_decoding(self) -> bool:
+        """Return whether the image is decoded while it arrives; then there is no download."""
+        return isinstance(self._chosen, DecodedStream)
+
+    def interrupt(self) -> None:
+        """Make the present `append` or `finish` of a decoding end soon. Those of a download always do."""
+        if isinstance(self._chosen, DecodedStream):
+            self._chosen.interrupt()
+
+    def settle(self) -> bool:
+        """Return whether a decoding can go on later from what is on the disk; see `DecodedStream.settle`."""
+        return isinstance(self._chosen, DecodedStream) and self._chosen.settle()
+
     def complete(self) -> None:
         """Check the length of the result, and write it to the disk. The threads have ended.
 
@@ -138,10 +156,14 @@ class ArrivingImage:
             raise Abandoned
 
     def _open_stream(self, head: bytes) -> DecodedStream:
-        record, target = self._attempt.record, self._attempt.target
-        assert target is not None and record.size_bytes is not None  # noqa: S101, PT018  as of `why_qemu_img`
+        record = self._attempt.record
         inspect(record, _chunks(record, head), deep=self._rules.deep_inspection)
         self._check_abandoned()
+        return self._open_decoding(head)
+
+    def _open_decoding(self, head: bytes, fed_bytes: int = 0) -> DecodedStream:
+        record, target = self._attempt.record, self._attempt.target
+        assert target is not None and record.size_bytes is not None  # noqa: S101, PT018  as of `why_qemu_img`
         return DecodedStream(
             self._attempt,
             target=target,
@@ -150,6 +172,7 @@ class ArrivingImage:
             make_reader=READERS[record.disk_format or ""],
             group=self._group,
             write_at=self._write_at,
+            fed_bytes=fed_bytes,
         )
 
     def _open_file(self) -> DownloadFile:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
@@ -11,6 +11,7 @@ from precache.core.images import Image
 from precache.core.orders import ImageOrder
 from precache.fetch.delta import DeltaImages
 from precache.fetch.final_parts import FinalParts
+from precache.fetch.kept_decoding import ResumedDecoding
 from precache.fetch.space import SpaceCheck
 from precache.imagecache.staging import Staging
 from precache.ports.progress import Watcher
@@ -24,9 +25,11 @@ def _ignore(_count: int) -> None:
 class Attempt:
     """What one fetch works on.
 
-    target: of the conversion; None to keep the download as it is. kept_bytes: of the download, from an earlier fetch
-        that was paused.
+    target: of the conversion; None to keep the download as it is. kept_bytes: of the image, from an earlier fetch that
+        was paused: in the download, or in the files of `resumed`.
     side: the path of the side file of an image that is decoded while it arrives.
+    decoder: what the files of a decoding depend on, as of `kept_decoding`.
+    resumed: what was decoded in an earlier fetch, and goes on in `target` and `side`; None without one.
     why_qemu_img: why qemu-img reads the image, as of `stream_choice`; None to decode it while it arrives.
     final_parts: told which part of the result is final; None if nothing observes that.
     on_received: called with the number of bytes of each read from the image service.
@@ -42,10 +45,16 @@ class Attempt:
     watch: Watcher
     side: Path
     why_qemu_img: str | None
+    decoder: str = ""
     kept_bytes: int = 0
+    resumed: ResumedDecoding | None = None
     final_parts: FinalParts | None = None
     on_received: Callable[[int], None] = _ignore
     delta: DeltaImages | None = None
+
+    def from_start(self) -> Attempt:
+        """Return the attempt that uses nothing of an earlier fetch."""
+        return replace(self, kept_bytes=0, resumed=None)
 
 
 def keeps_data(error: BaseException, kept_bytes: int) -> bool:

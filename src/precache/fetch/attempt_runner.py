@@ -17,11 +17,15 @@ from precache.core.work_context import current_work
 from precache.fetch.arriving_image import ArrivingImage
 from precache.fetch.attempt import Attempt, keeps_data
 from precache.fetch.fetch_rules import FetchRules
+from precache.fetch.kept_decoding import hash_of
 from precache.fetch.limited_stream import LimitedStream, no_bytes
 from precache.fetch.rate_limits import RateLimits
+from precache.fetch.resumable_hash import ResumableHash
 from precache.fetch.resume import ResumingStream
 from precache.fetch.sparse_file import WriteAt
 from precache.fetch.transfer import Transfer
+from precache.imagecache.kept_downloads import KeptDownloads
+from precache.imagecache.kept_record import DecodingState
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
@@ -36,9 +40,12 @@ POLL_SECONDS = 0.1
 _CUT_SECONDS = 1.0
 """How long a paused transfer may take to write what it has received; a pause has two seconds for all."""
 
+_INTERRUPT_SECONDS = 0.5
+"""How long a decoding may then take to end what it does with one block."""
+
 
 @contextmanager
-def _keeping(attempt: Attempt, arriving: ArrivingImage) -> Iterator[None]:
+def _keeping(attempt: Attempt, arriving: ArrivingImage, transfer: Transfer) -> Iterator[None]:
     """Keep what was received if the block ends by an error that leaves it on the host."""
     try:
         yield
@@ -46,8 +53,23 @@ def _keeping(attempt: Attempt, arriving: ArrivingImage) -> Iterator[None]:
         kept = attempt.staging.kept
         if kept and keeps_data(error, attempt.kept_bytes):
             work = current_work() if isinstance(error, Stopped) and error.reason is StopReason.PAUSED else None
-            kept.keep(attempt.record, attempt.download, arriving.kept_bytes, work.job_id if work else None)
+            job = work.job_id if work else None
+            if arriving.is_decoding:
+                _keep_decoding(attempt, arriving, transfer, kept, job)
+            else:
+                kept.keep(attempt.record, attempt.download, arriving.kept_bytes, job)
         raise
+
+
+def _keep_decoding(
+    attempt: Attempt, arriving: ArrivingImage, transfer: Transfer, kept: KeptDownloads, job: str | None
+) -> None:
+    hash_state = transfer.hash_state(arriving.arrived_bytes)
+    if attempt.target is not None and hash_state is not None and arriving.settle():
+        state = DecodingState(
+            decoder=attempt.decoder, received_bytes=arriving.arrived_bytes, hash_state=hash_state.decode()
+        )
+        kept.keep_decoding(attempt.record, state, attempt.target, attempt.side, job)
 
 
 class AttemptRunner:
@@ -89,9 +111,10 @@ class AttemptRunner:
                 sink=arriving,
                 signature=signature,
                 kept=arriving.kept_file,
-                kept_bytes=attempt.kept_bytes,
+                kept_bytes=0 if attempt.resumed else attempt.kept_bytes,
+                resumable_hash=_resumable_hash(attempt),
             )
-            with _keeping(attempt, arriving):
+            with _keeping(attempt, arriving, transfer):
                 report = _progress(record, transfer, attempt.watch)
                 _run(transfer, arriving, group, report, attempt.kept_bytes)
                 arrived = arriving.arrived_bytes
@@ -138,11 +161,27 @@ def _run(
             report()
     except BaseException as error:
         if keeps_data(error, kept_bytes):
-            transfer.cut(_CUT_SECONDS)
+            _end_softly(transfer, arriving)
         raise
     finally:
         transfer.stop()
         group.join()
+
+
+def _end_softly(transfer: Transfer, arriving: ArrivingImage) -> None:
+    """Receive no more, and have what was received on the disk, so far as there is time for that."""
+    is_written = transfer.cut(_CUT_SECONDS)
+    if not is_written:
+        arriving.interrupt()
+        is_written = transfer.wait_for_sink(_INTERRUPT_SECONDS)
+    if is_written:
+        arriving.settle()
+
+
+def _resumable_hash(attempt: Attempt) -> ResumableHash | None:
+    if attempt.why_qemu_img is not None:
+        return None
+    return hash_of(attempt.record, attempt.resumed.state if attempt.resumed else None)
 
 
 def _progress(record: Image, transfer: Transfer, watch: Watcher) -> Callable[[], None]:

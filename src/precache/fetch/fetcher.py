@@ -39,11 +39,12 @@ from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
+from precache.fetch.kept_decoding import ResumedDecoding, decoder_of, put_back, take_decoding
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.result_check import check_as_is, check_converted
 from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
-from precache.fetch.stream_choice import needs_no_download, why_qemu_img
+from precache.fetch.stream_choice import is_streamed, needs_no_download, why_qemu_img
 from precache.imagecache.bases import lineage_of, open_base
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
@@ -183,8 +184,16 @@ class Fetcher:
         download, side = staging.path(DOWNLOAD), staging.path(SIDE)
         received = received or ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
-        kept_bytes = staging.kept.take(record, download) if staging.kept else 0
-        why = why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
+        decoder = decoder_of(record, is_deep=self._rules.deep_inspection)
+        resumed = self._take_decoding(record, staging, decoder)
+        kept_bytes = resumed.state.received_bytes if resumed else 0
+        if staging.kept and not resumed:
+            kept_bytes = staging.kept.take(record, download)
+        why = (
+            None
+            if resumed
+            else why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
+        )
         sizes = self._sizes(ImageSize.of(record))
         delta: DeltaImages | None = None
         with ledger.promise(staging.entry, staging.token, staging.make_room) as promise, ExitStack() as closing:
@@ -192,13 +201,15 @@ class Fetcher:
                 image=record,
                 ledger=ledger,
                 promise=promise,
-                sizes=sizes if why is None else replace(sizes, is_streamed=False),
+                sizes=replace(sizes, is_streamed=bool(resumed) or (sizes.is_streamed and why is None)),
                 reserves_whole_disk=self._rules.reserves_whole_disk,
                 allocated=lambda kind: allocated_by(staging.path(kind)),
             )
             try:
                 space.admit(kept_bytes)
-                attempt = Attempt(record, order, download, target, space, staging, watch, side, why, kept_bytes)
+                attempt = Attempt(
+                    record, order, download, target, space, staging, watch, side, why, decoder, kept_bytes, resumed
+                )
                 if target is None:
                     delta = received.delta = self._delta(attempt, closing)
                 attempt = replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta)
@@ -206,6 +217,8 @@ class Fetcher:
             except BaseException as error:
                 promise.end()
                 written = allocated_by(download, target, side)
+                if resumed and keeps_data(error, kept_bytes):
+                    put_back(record, staging, resumed)
                 _remove(download, target, side)
                 is_resumed = final_parts is not None and _may_be_resumed(error)
                 if staging.kept and not is_resumed and not keeps_data(error, kept_bytes):
@@ -229,6 +242,10 @@ class Fetcher:
         is_streamed = needs_no_download(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
         is_known = image.size_bytes is not None
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=is_streamed and is_known)
+
+    def _take_decoding(self, image: Image, staging: Staging, decoder: str) -> ResumedDecoding | None:
+        may_go_on = is_streamed(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
+        return take_decoding(image, staging, decoder=decoder) if may_go_on else None
 
     def _delta(self, attempt: Attempt, closing: ExitStack) -> DeltaImages | None:
         """Return what takes from an older image in the cache; None if there is none, or no digests of the pieces.
@@ -259,7 +276,7 @@ class Fetcher:
             except NotStreamable as error:
                 # It says nothing about the data: qemu-img has the last word. So this is no refetch.
                 reason = error.reason
-                attempt = replace(attempt, why_qemu_img=reason)
+                attempt = replace(attempt.from_start(), why_qemu_img=reason)
                 _log.warning(
                     "Image %s cannot be decoded while it arrives: %s; fetching it again for qemu-img",
                     attempt.record.id,
@@ -271,7 +288,7 @@ class Fetcher:
                 if attempt.kept_bytes and attempt.staging.kept:
                     # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
                     attempt.staging.kept.remove(attempt.staging.entry)
-                    attempt = replace(attempt, kept_bytes=0)
+                    attempt = attempt.from_start()
                 elif attempt.delta is not None:
                     attempt = replace(attempt, delta=None)  # the digests of the pieces may be wrong
                 elif isinstance(error, _DAMAGED) and remaining:

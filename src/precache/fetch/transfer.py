@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+from collections import deque
 from queue import SimpleQueue
 
 from precache.background.cancel_token import CancelToken
@@ -20,6 +21,7 @@ from precache.fetch.block_sink import BlockSink
 from precache.fetch.blocks import BLOCK_BYTES, Block, BlockQueue, new_pool
 from precache.fetch.growing_file import Abandoned
 from precache.fetch.limited_stream import LimitedStream
+from precache.fetch.resumable_hash import ResumableHash
 from precache.fetch.sparse_file import SparseFile
 from precache.ports.image_signatures import SignatureCheck
 
@@ -39,10 +41,13 @@ class Transfer:
         signature: SignatureCheck | None = None,
         kept: SparseFile | None = None,
         kept_bytes: int = 0,
+        resumable_hash: ResumableHash | None = None,
     ) -> None:
         """stream: begins after `kept_bytes`, which the file `kept` has already, and which are read from there.
 
         signature: a second check of the data; None if no signature is required.
+        resumable_hash: of the image's algorithm, and of all bytes before the first one of the stream, which the sink
+            has; then there is no file `kept`. None for hashlib.
         """
         self._signature = signature
         self._image = image
@@ -51,13 +56,23 @@ class Transfer:
         self._read: BlockQueue = SimpleQueue()
         self._hashed: BlockQueue = SimpleQueue()
         self._sink, self._kept, self._kept_bytes = sink, kept, kept_bytes
+        self._resumable_hash = resumable_hash
+        self._first_byte = resumable_hash.length_bytes if resumable_hash else 0
+        self._hash_states: deque[tuple[int, bytes]] = deque(maxlen=_TRAVELLING_BLOCKS + 1)
+        """Of the last blocks that were hashed: the end of each, and the state of the hash there."""
+        self._save_hash(self._first_byte)
         self._stopped = CancelToken()
         self._is_cut = False
         self._is_read, self._is_written = threading.Event(), threading.Event()
         self.is_verified = False
         """Whether the whole image has arrived with its digest. Then the sink may still have work."""
-        self.received_bytes = kept_bytes
+        self.received_bytes = kept_bytes or self._first_byte
         """More than have arrived in the sink: on a slow link a block takes many seconds. Set by the reader alone."""
+
+    def hash_state(self, count: int) -> bytes | None:
+        """Return the state of the resumable hash after so many bytes, at which the sink has stopped; None if there is
+        none. The threads have ended."""
+        return next((state for end, state in self._hash_states if end == count), None)
 
     def start(self, group: TaskGroup) -> None:
         """Start the three threads.
@@ -69,8 +84,8 @@ class Transfer:
         group.start("hasher", self._hash_all)
         group.start("writer", self._write_all)
 
-    def cut(self, timeout_s: float) -> None:
-        """Receive no more, and write what was received; return when that is done, or the time is over.
+    def cut(self, timeout_s: float) -> bool:
+        """Receive no more, and write what was received; return whether the sink had it before the time was over.
 
         Call `stop` then. What the threads raise meanwhile does not matter.
         """
@@ -79,7 +94,11 @@ class Transfer:
         self._stream.close()
         self._is_read.wait(timeout_s)
         self._read.put(None)  # the reader may have ended by a failure
-        self._is_written.wait(max(give_up_at - time.monotonic(), 0))
+        return self.wait_for_sink(max(give_up_at - time.monotonic(), 0))
+
+    def wait_for_sink(self, timeout_s: float) -> bool:
+        """Wait until the sink is given nothing any more; return whether that is so when the time is over."""
+        return self._is_written.wait(timeout_s)
 
     def stop(self) -> None:
         """Make the threads of the transfer, and what waits for its data, end soon. Harmless at the end."""
@@ -90,7 +109,7 @@ class Transfer:
         self._sink.abandon()
 
     def _read_all(self) -> None:
-        offset = 0
+        offset = self._first_byte
         try:
             while block := self._take(self._free):
                 block.offset = offset
@@ -129,10 +148,13 @@ class Transfer:
 
     def _hash_all(self) -> None:
         expected = self._image.digest
-        state = hashlib.new(expected.algorithm, usedforsecurity=False) if expected else None
+        state: ResumableHash | hashlib._Hash | None = self._resumable_hash
+        if state is None and expected:
+            state = hashlib.new(expected.algorithm, usedforsecurity=False)
         while block := self._take(self._read):
             if state:
                 state.update(block.view[: block.length])
+                self._save_hash(block.offset + block.length)
             if self._signature:
                 self._signature.update(block.view[: block.length])
             self._hashed.put(block)
@@ -144,6 +166,10 @@ class Transfer:
         if self._signature:
             self._signature.verify()
         self._hashed.put(None)
+
+    def _save_hash(self, count: int) -> None:
+        if self._resumable_hash:
+            self._hash_states.append((count, self._resumable_hash.save()))
 
     def _write_all(self) -> None:
         try:

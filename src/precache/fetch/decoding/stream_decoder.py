@@ -142,16 +142,20 @@ class StreamDecoder:
         """
         self._is_interrupted = True
 
-    def settle(self) -> None:
+    def settle(self, head: bytes = b"") -> None:
         """Return when all that has arrived is on the disk: in the result, or in the side file.
 
         Then these files and `arrived_bytes` are all that is needed to go on. For the thread that appends, or after its
-        end, also by `interrupt`. Raises what `append` raises.
+        end, also by `interrupt`. head: the start of the image, which is kept in the side file for the next reader.
+        Raises what `append` raises.
         """
-        self._writers.check()
+        if not self._is_complete:
+            self._writers.check()
         if not self._replayed_bytes:  # else nothing has arrived since it was settled before
-            self._write_open()
-            for file_offset, data in self._held_bytes() if self._held is None else self._held:
+            if not self._is_complete:
+                self._write_open()
+            held = self._held_bytes() if self._held is None else self._held
+            for file_offset, data in [(0, head), *held] if head else held:
                 self._side.write(file_offset, memoryview(data))
         self._side.flush()
         self._file.flush()

@@ -1,0 +1,154 @@
+"""A qcow2 whose decoding was paused: where it may be cut, and when it begins from its start."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from precache.core.errors import DigestMismatch
+from precache.core.jobs import Phase
+from precache.fetch.blocks import BLOCK_BYTES
+from precache.fetch.fetch_rules import FetchRules
+from tests.unit.fetch.test_final_parts import Parts
+from tests.unit.fetch.test_paused_downloads import Way, World, convert
+from tests.unit.fetch.world import IMAGE, sha512
+
+DISK = b"".join(os.urandom(40_000) + bytes(25_536) for _ in range(96)) + bytes(BLOCK_BYTES)
+KINDS = {
+    "plain": ("qcow2", []),
+    "compressed": ("qcow2", ["-c"]),
+    "zstd": ("qcow2", ["-c", "-o", "compression_type=zstd,cluster_size=4k"]),
+    "vmdk": ("vmdk", ["-o", "subformat=streamOptimized"]),
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return {
+        kind: convert(DISK, tmp_path_factory.mktemp("image"), *options, disk_format=disk_format)
+        for kind, (disk_format, options) in KINDS.items()
+    }
+
+
+@pytest.fixture
+def world(tmp_path, images):
+    return World(tmp_path, Way("qcow2", images["compressed"], DISK, "stream"))
+
+
+def pause(world, at=2 * BLOCK_BYTES + 4711):
+    world.images.until = at
+    world.pause(at=at)
+    assert world.kept_bytes == at
+    world.images.sent_bytes = 0
+    return world.size - at
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "ats",
+    [
+        pytest.param([60, 70_000], id="in the header, and in the first block"),
+        pytest.param([BLOCK_BYTES + 1, BLOCK_BYTES + 2, 3 * BLOCK_BYTES - 777], id="in clusters"),
+        pytest.param([-1, 0], id="before and after the last byte"),
+    ],
+)
+def test_wherever_it_is_paused_only_the_rest_is_requested(tmp_path, images, kind, ats):
+    world = World(tmp_path, Way(KINDS[kind][0], images[kind], DISK))
+    total = 0
+    for at in ats:
+        world.images.until = world.images.sent_bytes = 0
+        at = at if at > 0 else world.size + at
+        world.images.until = at - total
+        world.pause(at=at)
+        total += world.images.sent_bytes
+        assert world.kept_bytes == total == at
+    world.images.sent_bytes = 0
+
+    world.fetch()
+
+    assert total + world.images.sent_bytes == world.size
+
+
+def test_pause_before_the_entry_is_published_loses_nothing(world):
+    def publishes(phase, *_):
+        return phase is Phase.PUBLISHING
+
+    world.images.until = world.size + 1
+    world.pause(at=world.size, when=publishes)
+    assert world.kept_bytes == world.size
+    world.images.sent_bytes = 0
+
+    world.fetch()
+
+    assert world.images.sent_bytes == 0
+    assert world.decoded_by == "stream"
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_switch_that_was_turned_begins_anew_only_where_a_file_is_missing(world, was_on):
+    world.rules = FetchRules(retries=0, decode_while_streaming=was_on)
+    rest = pause(world)
+    world.rules = FetchRules(retries=0, decode_while_streaming=not was_on)
+
+    world.fetch()
+
+    assert world.images.sent_bytes == (world.size if was_on else rest)
+    assert world.decoded_by == ("qemu-img" if was_on else "qemu-img (a part of it was downloaded before)")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("decoder", "qcow2 of 0.0.1"), ("hash_state", "sha512;OpenSSL 0.9.8;5;00"), ("hash_state", ""), ("side", None)],
+)
+def test_what_another_release_has_left_is_fetched_from_the_start(world, field, value):
+    pause(world)
+    (path,) = world.kept_files("kept-record")
+    record = json.loads(path.read_text())
+    record["decoding"][field] = value
+    path.write_text(json.dumps(record))
+
+    world.fetch()
+
+    assert world.images.sent_bytes == world.size
+    assert world.decoded_by == "stream"
+
+
+@pytest.mark.parametrize("name", ["kept-data", "keptside-data"])
+def test_damaged_file_is_never_used(world, name):
+    pause(world)
+    (path,) = world.kept_files(name)
+    with path.open("r+b") as file:
+        file.seek(BLOCK_BYTES if name == "kept-data" else 0)
+        file.write(b"damage")
+
+    world.fetch()
+
+    assert world.images.sent_bytes == world.size
+
+
+def test_rest_that_does_not_match_is_fetched_from_the_start_and_leaves_nothing(world):
+    world.rules = FetchRules(retries=0, refetches=0)
+    rest = pause(world)
+    damaged = world.way.data[:-9] + b"123456789"
+    world.serve(Way("qcow2", damaged, DISK), digest=sha512(world.way.data))
+    world.images.until = 4 * world.size
+
+    with pytest.raises(DigestMismatch):
+        world.fetch()
+
+    assert world.images.sent_bytes == rest + world.size
+    assert world.left() == []
+
+
+def test_parts_are_announced_from_the_start_again(world):
+    pause(world)
+    world.final_parts = parts = Parts()
+
+    world.fetch()
+
+    assert parts.content == DISK
+    assert parts.void == []
+    assert parts.ends == sorted(parts.ends)
+    assert world.cache.path_of(IMAGE).read_bytes() == DISK
