@@ -128,7 +128,11 @@ class StreamReader(Protocol):
         ...
 
     def held(self) -> Iterator[Spill]:
-        """Return the bytes that were fed and are still needed; after a pause they must be in the side file."""
+        """Return the bytes that have been fed and are still needed; after a pause they must be in the side file.
+
+        They are those of the time of the call, also if more is fed before they are iterated. Called before each block,
+        and seldom iterated: the call itself must be cheap.
+        """
         ...
 
     def finish(self) -> Iterator[Action]:

@@ -71,8 +71,8 @@ class StreamDecoder:
         self._announced = 0
         self._replayed_bytes = fed_bytes
         self._arrived = fed_bytes
-        self._is_complete = self._is_settled = self._is_interrupted = False
-        self._held: list[tuple[int, bytes]] | None = None
+        self._is_complete = self._is_settled = self._is_interrupted = self._has_failed_to_settle = False
+        self._held: Iterable[Spill] | None = None
         """What had to be kept when the block that is being decoded came, or the end; None between the blocks."""
         if final_parts is not None:
             final_parts.began(target, self.disk_bytes)
@@ -149,17 +149,22 @@ class StreamDecoder:
         end, also by `interrupt`. head: the start of the image, which is kept in the side file for the next reader.
         Raises what `append` raises.
         """
+        if self._has_failed_to_settle:
+            raise Abandoned
         if not self._is_complete:
             self._writers.check()
+        self._has_failed_to_settle = True  # until it succeeds: what was held is iterated once
         if not self._replayed_bytes:  # else nothing has arrived since it was settled before
             if not self._is_complete:
                 self._write_open()
-            held = self._held_bytes() if self._held is None else self._held
-            for file_offset, data in [(0, head), *held] if head else held:
-                self._side.write(file_offset, memoryview(data))
+            held, self._held = self._reader.held() if self._held is None else self._held, ()
+            for spill in held:
+                self._side.write(spill.file_offset, spill.data)
+            if head:
+                self._side.write(0, memoryview(head))
         self._side.flush()
         self._file.flush()
-        self._is_settled = True
+        self._is_settled, self._has_failed_to_settle = True, False
 
     def abandon(self) -> None:
         """End the threads, and make every present and later wait end with Abandoned. Harmless after `finish`."""
@@ -181,10 +186,7 @@ class StreamDecoder:
         self._writers.check()
         self._is_settled = False
         self._replay()
-        self._held = self._held_bytes()
-
-    def _held_bytes(self) -> list[tuple[int, bytes]]:
-        return [(spill.file_offset, bytes(spill.data)) for spill in self._reader.held()]
+        self._held = self._reader.held()
 
     def _execute(self, actions: Iterable[Action], block: Block | None) -> None:
         for action in actions:

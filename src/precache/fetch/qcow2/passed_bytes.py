@@ -82,9 +82,9 @@ class PassedBytes:
         data = self._sectors.get(sector) if end <= sector + SECTOR_BYTES else None
         return None if data is None else data[start - sector : end - sector]
 
-    def sectors(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the offset and the bytes of each sector that is in memory."""
-        yield from self._sectors.items()
+    def sectors(self) -> dict[int, bytes]:
+        """Return the bytes of each sector that is in memory, by its offset."""
+        return self._sectors.copy()
 
     def forget(self) -> None:
         """Forget everything, because no table is missing."""

@@ -12,6 +12,7 @@ the neighbour is not known, and a table is missing, these sectors are kept as we
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 
 from precache.fetch.decoding.placements import (
     Action,
@@ -91,9 +92,8 @@ class Qcow2Reader:
         self._arrived.keep_from(self._needed_from())
 
     def held(self) -> Iterator[Spill]:
-        for offset, data in (self._arrived.kept(), *self._passed.sectors()):
-            if data:
-                yield Spill(offset, memoryview(data))
+        kept = chain([self._arrived.kept()], self._passed.sectors().items())
+        return (Spill(offset, memoryview(data)) for offset, data in kept if data)
 
     def finish(self) -> Iterator[Action]:
         if self._arrived.end != self._file_bytes:

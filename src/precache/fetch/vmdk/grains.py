@@ -39,6 +39,9 @@ class SeenGrains:
         self._sectors.append(sector)
         self._lengths.append(length)
 
+    def __len__(self) -> int:
+        return len(self._numbers)
+
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return zip(self._numbers, self._sectors, self._lengths, strict=True)
 

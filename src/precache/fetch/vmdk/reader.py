@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from precache.fetch.decoding.placements import (
     Action,
@@ -99,11 +100,17 @@ class VmdkReader:
                 yield from self._read_record()
 
     def held(self) -> Iterator[Spill]:
-        for number, sector, length in self._grains:
-            marker = _GRAIN_MARKER.pack(number * self._header.grain_sectors, length)
-            yield Spill(sector * SECTOR_BYTES, memoryview(marker))
-        if self._record:
-            yield Spill(self._position - len(self._record), memoryview(bytes(self._record)))
+        record = memoryview(bytes(self._record))
+        return chain(
+            (
+                Spill(
+                    sector * SECTOR_BYTES,
+                    memoryview(_GRAIN_MARKER.pack(number * self._header.grain_sectors, length)),
+                )
+                for number, sector, length in islice(self._grains, len(self._grains))
+            ),
+            [Spill(self._position - len(record), record)] if record else [],
+        )
 
     def finish(self) -> Iterator[Action]:
         if self._record or (self._rest and self._is_kept):

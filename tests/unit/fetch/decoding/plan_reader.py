@@ -97,8 +97,7 @@ class PlanReader:
         self._held = bytes(part[whole:])
 
     def held(self) -> Iterator[Spill]:
-        if self._held:
-            yield Spill(self._fed - len(self._held), memoryview(self._held))
+        return iter([Spill(self._fed - len(self._held), memoryview(self._held))] if self._held else [])
 
     def finish(self) -> Iterator[Action]:
         if self.failure:
