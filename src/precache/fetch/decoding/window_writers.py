@@ -14,8 +14,8 @@ from precache.fetch.decoding.side_file import SideFile
 from precache.fetch.decoding.windows import Piece, PlaceCopy, Window, length_of
 from precache.fetch.growing_file import Abandoned
 
-_MOST_WAITING = 4
-"""Windows that wait for a thread. Each holds up to one MiB of compressed data."""
+_MOST_WAITING_BYTES = 4 << 20
+"""So much of the disk waits for a thread, at most. It holds no more compressed data than that."""
 
 
 class WindowWriters:
@@ -38,7 +38,7 @@ class WindowWriters:
         """Write the window soon; wait while too many wait. Raises Abandoned, and what a thread has failed with."""
         self._start()
         with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._is_stopped)
+            self._changed.wait_for(lambda: self._has_room_for(window) or self._is_stopped)
             self._check()
             self._waiting.append(window)
             self._busy.add(window.first_offset)
@@ -71,6 +71,9 @@ class WindowWriters:
         """Raise Abandoned if that is so, and what a thread has failed with."""
         with self._changed:
             self._check()
+
+    def _has_room_for(self, window: Window) -> bool:
+        return sum(each.span_bytes for each in (window, *self._waiting)) <= _MOST_WAITING_BYTES
 
     def _start(self) -> None:
         if not self._is_started:
