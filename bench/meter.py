@@ -23,12 +23,14 @@ END_TIMEOUT_S = 30
 class Call:
     """One call. fetched: its result. peak_bytes: the peak of resident memory of the process and its children.
 
+    decoded_by: as the process says; empty if it does not say it.
     cpu_s: processor time of the process and its ended children, user and system.
     written_bytes: all bytes written meanwhile, even if they reached the disk later.
     """
 
     seconds: float
     fetched: bool
+    decoded_by: str
     cpu_s: float
     written_bytes: int
     peak_bytes: int
@@ -62,7 +64,8 @@ class MeasuredProcess:
         cpu_before, written_before = _cpu_seconds(pid), _written_bytes(pid)
         answer: dict[str, Any] = json.loads(self._ask())
         cpu, written = _cpu_seconds(pid) - cpu_before, _written_bytes(pid) - written_before
-        return Call(answer["seconds"], answer["fetched"], cpu, written, self._memory.peak_bytes())
+        decoded_by = answer.get("decoded_by", "")
+        return Call(answer["seconds"], answer["fetched"], decoded_by, cpu, written, self._memory.peak_bytes())
 
     def _ask(self) -> str:
         assert self._process.stdin is not None

@@ -3,7 +3,8 @@
     python -m bench.ours FOLDER GLANCE_URL IMAGE_ID
 
 Prints `ready` when everything is imported and built. For every line that it reads it calls `cache_image` once and
-prints the seconds and the result as JSON. `bench/novas.py` does the same with Nova's driver.
+prints the seconds, the result and what has decoded the image as JSON. `bench/novas.py` does the same with Nova's
+driver, which has one way only.
 """
 
 from __future__ import annotations
@@ -29,13 +30,23 @@ def main() -> None:
     driver.start()
     print("ready", flush=True)
     for _ in sys.stdin:
+        watch = _Watch()
         start = time.perf_counter()
-        was_fetched = driver.cache_image(ImageOrder(image), _ignore)
-        print(json.dumps({"seconds": time.perf_counter() - start, "fetched": was_fetched}), flush=True)
+        was_fetched = driver.cache_image(ImageOrder(image), watch)
+        seconds = time.perf_counter() - start
+        print(json.dumps({"seconds": seconds, "fetched": was_fetched, "decoded_by": watch.decoded_by}), flush=True)
 
 
-def _ignore(phase: Phase, bytes_done: int, bytes_total: int) -> None:
-    """Do nothing: the benchmark does not use the progress."""
+class _Watch:
+    """Notes what has decoded the image; the benchmark does not use the progress."""
+
+    decoded_by = ""
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+        pass
+
+    def note_decoder(self, decoded_by: str) -> None:
+        self.decoded_by = decoded_by
 
 
 if __name__ == "__main__":
