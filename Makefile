@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-swarm-sim bench-relays measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-nova
+.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-swarm-sim bench-relays measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-fuzzing setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,7 +15,7 @@ test: setup-tests ## Run what CI runs: style, types, layers, all tests
 coverage: setup-tests ## Run the same, and say which lines no test has run
 	@tools/run-tests coverage
 
-test-long: setup-tests ## Run the tests that `make test` leaves out because they are slow, about what rarely changes
+test-long: setup-tests setup-fuzzing ## Run the tests that `make test` leaves out because they are slow, about what rarely changes
 	@tools/run-tests long
 
 test-nova: setup-tests setup-nova ## Boot guests under a real Nova beside Precache, and count what is downloaded; as root
@@ -93,6 +93,9 @@ setup-cloud: setup-servers # Keystone, Glance and the stock clients, which tests
 
 setup-tests: # both environments at the same time
 	@$(MAKE) --no-print-directory --jobs=2 setup setup-cloud
+
+setup-fuzzing: setup # a fuzzer, which only the slow tests run
+	@tools/make-venv var/fuzzing/venv constraints.txt --requirement tests/fuzzing/requirements.txt
 
 setup-nova: setup-servers # Nova, Placement and libvirt, which the tests beside Nova run
 	@tools/install-packages nova

@@ -34,6 +34,7 @@ class Layout:
     """How an image is made. history: what is done with it; a name in HISTORIES.
 
     is_odd: whether the disk ends within a cluster. is_extended: with subclusters.
+    size_bytes: of the disk; 0 for some MiB.
     """
 
     history: str = "converted"
@@ -44,6 +45,7 @@ class Layout:
     preallocation: str = "off"
     is_extended: bool = False
     is_odd: bool = False
+    size_bytes: int = 0
 
     @property
     def exists(self) -> bool:
@@ -65,7 +67,7 @@ class Layout:
     @property
     def disk_bytes(self) -> int:
         """Return the size of the disk before its history."""
-        size = 2 * MIB if self.cluster_bytes < 4 * KIB else 4 * MIB
+        size = self.size_bytes or (2 * MIB if self.cluster_bytes < 4 * KIB else 4 * MIB)
         return size - 1536 if self.is_odd else size
 
     @property
