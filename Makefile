@@ -1,7 +1,7 @@
 # Every target sets up what it needs first: Debian packages (packages.txt) and Python packages (constraints.txt).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-swarm-sim bench-relays measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-fuzzing setup-nova
+.PHONY: help demo test coverage test-long test-lowest test-pythons dist lint test-nova test-upgrade bench-fetch bench-dispatch bench-jobs bench-inventory bench-swarm bench-swarm-sim bench-relays bench-spilled measure constraints clean setup setup-packages setup-servers setup-cloud setup-tests setup-fuzzing setup-nova
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +63,9 @@ bench-swarm-sim: setup ## Simulate the plans of relays at 100,000 hosts, with th
 
 bench-relays: setup setup-servers ## Measure how fast a conductor answers hosts in relays, on two databases; bench/README.md has the method
 	@.venv/bin/python -m bench.relays
+
+bench-spilled: setup ## Count what each layout of a qcow2 keeps in its side file; bench/README.md has the method
+	@.venv/bin/python -m bench.spilled
 
 measure: setup ## Print how large the program is and what one request costs inside it; CHECKOUT=path for another one
 	@.venv/bin/python -m tools.measure $(CHECKOUT)

@@ -229,8 +229,8 @@ def _grown(bench: Workbench) -> None:
 
 def _grown_until_l1_moved(bench: Workbench) -> None:
     bench.convert()
-    _resized(bench, 20 * MIB + 512)
-    bench.qemu_io("write -P 5 19M 30208", *bench.writes(3))
+    _resized(bench, bench.layout.disk_bytes + 18 * MIB)
+    bench.qemu_io(f"write -P 5 {bench.layout.disk_bytes + 17 * MIB} 30208", *bench.writes(3))
 
 
 def _shrunk(bench: Workbench) -> None:
