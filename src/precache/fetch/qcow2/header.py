@@ -105,7 +105,7 @@ def read_header(head: bytes, file_bytes: int) -> Header:
     if encryption:
         raise NotStreamable("encryption")
     features = _Features(head, version, cluster_bits)
-    _check_other_tables(others, cluster_bits)
+    _check_other_tables(others, cluster_bits, file_bytes)
     _check_extensions(head, features.header_bytes, 1 << cluster_bits)
     if disk_bytes == 0 or disk_bytes % SECTOR_BYTES:
         raise NotStreamable(f"a disk of {disk_bytes} bytes")
@@ -165,13 +165,16 @@ def _check_features(incompatible: int, autoclear: int) -> None:
         raise NotStreamable("bitmaps" if autoclear == 1 else f"features {autoclear:#x} that others may clear")
 
 
-def _check_other_tables(others: list[int], cluster_bits: int) -> None:
-    """Check what qemu checks when it opens an image, although the disk does not need these tables."""
+def _check_other_tables(others: list[int], cluster_bits: int, file_bytes: int) -> None:
+    """Check what qemu checks when it opens an image, although the disk does not need these tables.
+
+    It reads the table of reference counts: where this is missing, the image is truncated.
+    """
     refcount_at, refcount_clusters, snapshots, snapshots_at = others
     if snapshots:
         raise NotStreamable("internal snapshots")
     refcount_bytes = refcount_clusters << cluster_bits
-    is_outside = refcount_at + refcount_bytes > _LARGEST or snapshots_at > _LARGEST
+    is_outside = refcount_at + refcount_bytes > file_bytes or snapshots_at > _LARGEST
     if not 0 < refcount_bytes <= _MOST_REFCOUNT_TABLE_BYTES or is_outside:
         raise NotStreamable(f"a table of reference counts of {refcount_bytes} bytes at {refcount_at}")
     if refcount_at & (1 << cluster_bits) - 1 or snapshots_at & (1 << cluster_bits) - 1:

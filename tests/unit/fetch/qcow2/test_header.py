@@ -92,6 +92,7 @@ def extension(kind, length, at=EXTENSIONS_AT):
         pytest.param(lambda data: put(data, 40, ">Q", 1 << 40), "beyond the end", id="first table behind the end"),
         pytest.param(lambda data: put(data, 48, ">Q", 512), "start of a cluster", id="unaligned counts"),
         pytest.param(lambda data: put(data, 48, ">Q", 1 << 63), "a table of reference counts", id="far counts"),
+        pytest.param(lambda data: put(data, 48, ">Q", 64 * MIB), "a table of reference counts", id="cut counts"),
         pytest.param(lambda data: put(data, 56, ">I", 0), "counts of 0 bytes", id="no counts"),
         pytest.param(lambda data: put(data, 56, ">I", 129), "counts of 8454144 bytes", id="many counts"),
         pytest.param(extension(0xE2792ACA, 3), "the format of a backing file", id="format of a backing file"),
