@@ -66,3 +66,10 @@ def keeps_data(error: BaseException, kept_bytes: int) -> bool:
     if isinstance(error, Stopped) and error.keeps_data:
         return True
     return kept_bytes > 0 and isinstance(error, Stopped | Unavailable | NotEnoughSpace | KeyboardInterrupt)
+
+
+def remove_files(*paths: Path | None) -> None:
+    """Remove the files at these paths, those that exist. Raises OSError."""
+    for path in paths:
+        if path is not None:
+            path.unlink(missing_ok=True)

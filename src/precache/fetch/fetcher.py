@@ -16,25 +16,19 @@ from pathlib import Path
 from precache.core.bytes_from import BytesFrom
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
-    ConversionFailed,
-    DigestMismatch,
     ImageNotActive,
-    ImageTooLong,
     NoImageData,
-    SignatureRefused,
     Stopped,
     Unavailable,
     UnsafeImage,
-    UnusableImage,
 )
 from precache.core.images import Image
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.relays import Form
 from precache.core.stopping import StopReason
 from precache.core.work_context import current_work
-from precache.fetch.attempt import Attempt, keeps_data
+from precache.fetch.attempt import Attempt, keeps_data, remove_files
 from precache.fetch.attempt_runner import AttemptRunner, watched
-from precache.fetch.decoding.placements import NotStreamable
 from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
@@ -42,6 +36,7 @@ from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.kept_decoding import ResumedDecoding, decoder_of, put_back, take_decoding
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.result_check import check_as_is, check_converted
+from precache.fetch.sound_attempts import run_until_sound
 from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
 from precache.fetch.stream_choice import is_streamed, needs_no_download, why_qemu_img
@@ -61,11 +56,6 @@ from precache.rules.space import FileSizes, space_needed_for_all
 from precache.sandbox import Sandbox
 
 _log = logging.getLogger(__name__)
-
-_DAMAGED = (DigestMismatch, ImageTooLong)
-ABOUT_THE_DATA = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, SignatureRefused)
-"""Errors about the data. If a part of it was kept from an earlier fetch, that part may be damaged."""
-
 
 UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
 
@@ -213,20 +203,20 @@ class Fetcher:
                 if target is None:
                     delta = received.delta = self._delta(attempt, closing)
                 attempt = replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta)
-                decoded_by = self._fetch_sound(attempt)
+                decoded_by = run_until_sound(self._runner, attempt, refetches=self._rules.refetches)
             except BaseException as error:
                 promise.end()
                 written = allocated_by(download, target, side)
                 if resumed and keeps_data(error, kept_bytes):
                     put_back(record, staging, resumed)
-                _remove(download, target, side)
+                remove_files(download, target, side)
                 is_resumed = final_parts is not None and _may_be_resumed(error)
                 if staging.kept and not is_resumed and not keeps_data(error, kept_bytes):
                     staging.kept.remove(staging.entry)
                 if isinstance(error, OSError):
                     raise space.failure(error, written) from error
                 raise
-        _remove(side, *([] if target is None else [download]))
+        remove_files(side, *([] if target is None else [download]))
         described = describe(record, is_converted=target is not None)
         return Fetched(target or download, described, received.bytes_from, decoded_by)
 
@@ -267,45 +257,6 @@ class Fetcher:
         _log.info("Image %s: what agrees with image %s in the cache is not requested", record.id, base.image)
         return DeltaImages(self._images, record, digests, base)
 
-    def _fetch_sound(self, attempt: Attempt) -> str:
-        """Return what has decoded the image, after as many attempts as its data needs."""
-        remaining = self._rules.refetches
-        while True:
-            try:
-                return self._runner.run(attempt)
-            except NotStreamable as error:
-                # It says nothing about the data: qemu-img has the last word. So this is no refetch.
-                reason = error.reason
-                attempt = replace(attempt.from_start(), why_qemu_img=reason)
-                _log.warning(
-                    "Image %s cannot be decoded while it arrives: %s; fetching it again for qemu-img",
-                    attempt.record.id,
-                    reason,
-                )
-                _begin_again(attempt)
-                attempt.space.admit_download()
-            except ABOUT_THE_DATA as error:
-                if attempt.kept_bytes and attempt.staging.kept:
-                    # Its file may have been damaged since then. This is no attempt: the service was not asked for it.
-                    attempt.staging.kept.remove(attempt.staging.entry)
-                    attempt = attempt.from_start()
-                elif attempt.delta is not None:
-                    attempt = replace(attempt, delta=None)  # the digests of the pieces may be wrong
-                elif isinstance(error, _DAMAGED) and remaining:
-                    remaining -= 1
-                else:
-                    raise
-                _log.warning("%s; fetching it again from the start", error)
-                _begin_again(attempt)
-                attempt.space.admit()
-
-
-def _begin_again(attempt: Attempt) -> None:
-    """Remove what an attempt has made, before the next one."""
-    if attempt.final_parts is not None:
-        attempt.final_parts.restarted()
-    _remove(attempt.download, attempt.target, attempt.side)
-
 
 def _may_be_resumed(error: BaseException) -> bool:
     """Return whether the work goes on later: with the next start of the process, or when a service answers again."""
@@ -341,9 +292,3 @@ def describe(image: Image, *, is_converted: bool) -> EntryRecord:
         form=Form.RAW if is_converted else Form.AS_IS,
         requested_by=(work.job_id if work else None) or "",
     )
-
-
-def _remove(*paths: Path | None) -> None:
-    for path in paths:
-        if path is not None:
-            path.unlink(missing_ok=True)

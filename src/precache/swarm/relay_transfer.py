@@ -10,7 +10,7 @@ from precache.core.errors import NotEnoughSpace, Stopped, Unavailable
 from precache.core.relays import Assignment, Source
 from precache.core.stopping import StopReason
 from precache.fetch.attempt_runner import POLL_SECONDS
-from precache.fetch.fetcher import ABOUT_THE_DATA
+from precache.fetch.sound_attempts import ABOUT_THE_DATA
 from precache.imagecache.staging import Fetched
 from precache.swarm.from_hosts import FromHosts
 from precache.swarm.from_image_service import FromImageService, Reassigned
