@@ -23,6 +23,9 @@ _SLOWER = 0.5
 _HOLDS_UP = 10.0
 """What a leaf costs as a child beside one that is none: it holds up the chain, and shall go to the end."""
 
+_OF_A_LEAF = 0.25
+"""What counts of the rate that a leaf wants, beside a host that is none: the leaf gives way, and none is behind it."""
+
 _LAST_RESORT = 100.0
 _BEHIND_SLOWER = 10.0
 _PATIENCE = 0.1
@@ -93,6 +96,12 @@ def typical_rate(tree: RelayTree) -> int:
     return known[len(known) * 3 // 4] if known else 0
 
 
+def most_bytes(member: RelayMember, tree: RelayTree, typical: int) -> float:
+    """Return how much an active host can have by now, as its last report is old."""
+    seconds = (tree.now - member.reported_at).total_seconds() if member.reported_at else 0.0
+    return member.have_bytes + typical * seconds
+
+
 def is_slower(one: RelayMember, other: RelayMember, typical: int) -> bool:
     """Return whether a host is known to be much slower than the other one; typical: the rate of unknown ones."""
     return 0 < one.link_bytes_per_s < _SLOWER * (other.link_bytes_per_s or typical)
@@ -107,7 +116,7 @@ def _cost(tree: RelayTree, member: RelayMember, parent: RelayMember, typical: in
     cost = 0.0
     for child in tree.children(parent.host):
         if child.host != member.host and not _gives_way(tree, child, member, typical):
-            wanted += _share(child, typical)
+            wanted += _share(child, typical) * (_OF_A_LEAF if child.is_leaf and not member.is_leaf else 1)
             if member.is_leaf and not child.is_leaf:
                 cost += _HOLDS_UP * _share(member, typical)
     cost += _SHARED * max(0.0, wanted - max(_share(parent, typical), _share(member, typical)))

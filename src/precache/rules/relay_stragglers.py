@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from precache.core.relays import MemberState, RelayMember, RelayReport, Source
 from precache.rules.relay_lag import LAG_S
-from precache.rules.relay_places import best_parent, is_slower, place, typical_rate
+from precache.rules.relay_places import best_parent, is_slower, most_bytes, place, typical_rate
 from precache.rules.relay_tree import RelayTree
 
 _WATCHED_S = 0.28
@@ -145,10 +145,9 @@ def _serves_badly(tree: RelayTree, member: RelayMember, typical: int) -> bool:
         return False
     if len(tree.children(parent.host)) > 1:
         return True
-    if parent.state is not MemberState.ACTIVE or parent.reported_at is None:
+    if parent.state is not MemberState.ACTIVE:
         return False
-    most = parent.have_bytes + typical * (tree.now - parent.reported_at).total_seconds()
-    return parent.is_leaf or most < member.have_bytes
+    return parent.is_leaf or most_bytes(parent, tree, typical) < member.have_bytes
 
 
 def _lacks_much(tree: RelayTree, member: RelayMember) -> bool:
@@ -161,10 +160,18 @@ def _spread(tree: RelayTree, children: list[RelayMember]) -> bool:
     """Move one of the children of a host to the end, the slow ones first; return whether one was moved."""
     for child in sorted(children, key=lambda each: (not each.is_leaf, each.have_bytes)):
         found = best_parent(tree, child.host)
+        if found and _would_hold_up(tree, child, tree[found]):
+            continue
         if found and found != child.parent and all(other.is_leaf for other in tree.children(found)):
             tree.follow(child.host, found)
             return True
     return False
+
+
+def _would_hold_up(tree: RelayTree, child: RelayMember, parent: RelayMember) -> bool:
+    """Return whether the child and those behind it would wait until this parent has as much as the child."""
+    is_behind = parent.state is MemberState.ACTIVE and most_bytes(parent, tree, typical_rate(tree)) < child.have_bytes
+    return is_behind and tree.has_children(child.host)
 
 
 def _bypass(tree: RelayTree, host: str) -> None:

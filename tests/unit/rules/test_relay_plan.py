@@ -341,6 +341,28 @@ def test_a_complete_host_takes_a_leaf_from_a_crowded_parent():
     assert {site.relay.member(name).parent for name in "cd"} == {"a", "e"}
 
 
+def test_a_late_host_goes_to_the_end_beside_a_leaf_and_no_chain_is_put_behind_it():
+    site = Site(size_bytes=1000 * MIB)
+    for name, tenths in {"a": 20, "b": 19, "c": 19, "leaf": 20}.items():
+        site.join(name, link_bytes_per_s=tenths * MIB // 10)
+    change(site, lambda tree: tree.update("leaf", is_leaf=True))
+    for name in "abc":
+        site.after(9).report(name, have_bytes=500 * MIB, rate_bytes_per_s=2 * MIB)
+
+    assert site.join("e", link_bytes_per_s=2 * MIB).relay.member("e").parent == "c"
+
+    change(site, lambda tree: tree.update("e", parent="a", lost=("b", "c", "leaf")))
+    for have, offered in ((0, 500), (1, 503)):
+        site.after(2).report("e", ReportKind.SLOW, have_bytes=have * MIB, offered_bytes=offered * MIB)
+    assert site.relay.member("b").parent == "a"
+
+
+def change(site, action):
+    tree = RelayTree(site.relay, site.now)
+    action(tree)
+    site.relay = tree.finish()
+
+
 def test_a_complete_host_takes_a_leaf_that_waits_for_a_late_host():
     site = slow(Site("a b c", size_bytes=1000 * MIB).after(5), "b", have=MIB // 10, offered=2 * MIB)
     site.after(60).report("b", have_bytes=600 * MIB, rate_bytes_per_s=9 * MIB)
@@ -357,10 +379,8 @@ def test_a_complete_host_takes_a_leaf_that_waits_for_a_late_host():
 
 def test_a_complete_host_takes_one_that_receives_from_a_slow_host():
     site = slow(Site("a b c", size_bytes=1000 * MIB).after(5), "b", have=MIB // 10, offered=2 * MIB).join("d")
-    tree = RelayTree(site.relay, site.now)
-    for name, parent in {"b": "c", "d": "b"}.items():
-        tree.follow(name, parent)
-    site.relay = tree.finish()
+    change(site, lambda tree: tree.follow("b", "c"))
+    change(site, lambda tree: tree.follow("d", "b"))
     assert site.complete("a", "root").complete("c").parents == "a<complete b<c c<complete d<a"
 
 
@@ -378,7 +398,7 @@ def test_a_seeder_that_has_become_far_slower_is_replaced_once():
     assert seed(site, 100, 100, 30, 30).parents == f"a<{FETCH} b<a c<b"
     assert seed(Site("a b c", size_bytes=1000 * MIB), 100, 100, 2).parents == f"a<c b<{FETCH} c<b"
     # With little left it ends sooner than another one that starts again.
-    assert seed(Site("a b c", size_bytes=1000 * MIB), 400, 596, 1).parents == f"a<{FETCH} b<a c<b"
+    assert seed(Site("a b c", size_bytes=1000 * MIB), 400, 597, 1).parents == f"a<{FETCH} b<a c<b"
 
 
 def test_a_seeder_that_becomes_slow_before_its_first_report_is_replaced():
