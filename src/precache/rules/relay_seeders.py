@@ -12,7 +12,7 @@ from precache.rules.relay_tree import RelayTree
 _COLLAPSED = 0.2
 """A seeder is slow if it gains less than this share of its best rate."""
 
-_WORTH = 2.0
+_WORTH = 1.5
 """Another one starts if the rest would take this seeder so many times as long as the whole takes at its best rate."""
 
 _WATCHED = timedelta(seconds=4.5)
