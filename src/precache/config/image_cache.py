@@ -59,10 +59,10 @@ OPTIONS = [
     cfg.BoolOpt(
         "decode_while_streaming",
         default=True,
-        help="Write a plain qcow2 that becomes raw straight into its place while it arrives, without storing the "
-        "download. False: qemu-img reads every image from the stored download, as in earlier releases. Set it to false "
-        "if an image is converted wrongly or fails only with true, and report that: this option goes with the next "
-        "release.",
+        help="Write a plain qcow2 or streamOptimized VMDK that becomes raw straight into its place while it arrives, "
+        "without storing the download. False: qemu-img reads every image from the stored download, as in earlier "
+        "releases. Set it to false if an image is converted wrongly or fails only with true, and report that: this "
+        "option goes with the next release.",
     ),
     cfg.StrOpt(
         "reserve_bytes",
