@@ -6,9 +6,9 @@ import pytest
 
 from precache.fetch.decoding.placements import NotStreamable, Truncated
 from precache.fetch.qcow2.reader import Qcow2Reader
-from tests.disk_images.executing import decode
+from tests.disk_images.checked_decoding import decode_checked
 from tests.disk_images.making import put
-from tests.unit.fetch.qcow2 import images
+from tests.disk_images.qcow2_layouts import converted
 from tests.unit.fetch.qcow2.building import build, parts_of
 from tests.unit.fetch.qcow2.images import COMPRESSED, PLAIN, image
 
@@ -44,7 +44,7 @@ def with_entry(built, cluster, entry):
 )
 def test_entry_that_is_not_understood_is_left_to_qemu_img(usual, entry):
     with pytest.raises(NotStreamable, match=r"entry 0x\w+ in a table"):
-        decode(Qcow2Reader, with_entry(usual, 0, entry))
+        decode_checked(Qcow2Reader, with_entry(usual, 0, entry))
 
 
 @pytest.mark.parametrize("entry", [COPIED | 512 * 3, 1 << 56 | 4096, 4096 | 1])
@@ -53,22 +53,22 @@ def test_entry_of_the_first_table_that_is_not_understood_is_left_to_qemu_img(ent
     damaged = bytes(put(built.image, built.places["l1"], ">Q", entry))
 
     with pytest.raises(NotStreamable, match=r"entry 0x\w+ in the first table"):
-        decode(Qcow2Reader, damaged)
+        decode_checked(Qcow2Reader, damaged)
 
 
 def test_cluster_that_is_not_at_the_start_of_one_is_left_to_qemu_img():
     built = build(["plain"], parts_of(["plain"], 12), 12)
 
     with pytest.raises(NotStreamable, match="in a table"):
-        decode(Qcow2Reader, with_entry(built, 0, COPIED | built.places["data", 0] + 512))
+        decode_checked(Qcow2Reader, with_entry(built, 0, COPIED | built.places["data", 0] + 512))
 
 
 def test_cluster_of_zeros_in_version_2_is_left_to_qemu_img(usual):
     version_2 = put(usual.image, 4, ">I", 2)
 
-    assert decode(Qcow2Reader, bytes(version_2)).disk == usual.disk
+    assert decode_checked(Qcow2Reader, bytes(version_2)).disk == usual.disk
     with pytest.raises(NotStreamable, match="entry 0x1 in a table"):
-        decode(Qcow2Reader, bytes(put(version_2, usual.entries[2], ">Q", 1)))
+        decode_checked(Qcow2Reader, bytes(put(version_2, usual.entries[2], ">Q", 1)))
 
 
 def test_cluster_of_zeros_may_have_a_place_that_is_not_read(usual):
@@ -76,7 +76,7 @@ def test_cluster_of_zeros_may_have_a_place_that_is_not_read(usual):
 
     image = with_entry(usual, 2, COPIED | where | 1)
 
-    assert decode(Qcow2Reader, image).disk == usual.disk == images.disk_of(image)
+    assert decode_checked(Qcow2Reader, image).disk == usual.disk == converted(image)
 
 
 @pytest.mark.parametrize("order", ["usual", "late"])
@@ -87,12 +87,14 @@ def test_cluster_within_a_table_is_left_to_qemu_img(request, order, target, is_c
     where = built.places[target]
 
     with pytest.raises(NotStreamable, match=OVERLAP):
-        decode(Qcow2Reader, with_entry(built, 0, COMPRESSED_BIT | where + 8 if is_compressed else COPIED | where))
+        decode_checked(
+            Qcow2Reader, with_entry(built, 0, COMPRESSED_BIT | where + 8 if is_compressed else COPIED | where)
+        )
 
 
 def test_compressed_cluster_within_the_header_is_left_to_qemu_img(usual):
     with pytest.raises(NotStreamable, match=OVERLAP):
-        decode(Qcow2Reader, with_entry(usual, 0, COMPRESSED_BIT | 100))
+        decode_checked(Qcow2Reader, with_entry(usual, 0, COMPRESSED_BIT | 100))
 
 
 @pytest.mark.parametrize("order", ["usual", "late"])
@@ -102,12 +104,12 @@ def test_cluster_that_has_two_places_on_the_disk_is_exact_or_left_to_qemu_img(re
     image = with_entry(built, cluster, COPIED | built.places["data", other])
 
     try:
-        disk = bytes(decode(Qcow2Reader, image).disk)
+        disk = decode_checked(Qcow2Reader, image).disk
     except NotStreamable as error:
         disk = error.reason
 
     # All of it is in the side file if the tables come last.
-    assert disk == images.disk_of(image) if order == "late" else disk in (OVERLAP, NEEDED_TWICE)
+    assert disk == converted(image) if order == "late" else disk in (OVERLAP, NEEDED_TWICE)
 
 
 @pytest.mark.parametrize("cluster", [1, 5, 61])
@@ -119,25 +121,25 @@ def test_compressed_cluster_that_reaches_into_others_is_exact_or_left_to_qemu_im
     image = with_entry(built, cluster, entry + (sectors << 58))
 
     try:
-        disk = bytes(decode(Qcow2Reader, image).disk)
+        disk = decode_checked(Qcow2Reader, image).disk
     except NotStreamable as error:
         disk = error.reason
 
-    assert disk in (images.disk_of(image), OVERLAP, NEEDED_TWICE)
+    assert disk in (converted(image), OVERLAP, NEEDED_TWICE)
 
 
 def test_table_that_is_used_twice_is_left_to_qemu_img(usual):
     table = usual.places["l2", 0]
 
     with pytest.raises(NotStreamable, match=OVERLAP):
-        decode(Qcow2Reader, bytes(put(usual.image, usual.places["l1"] + 8, ">Q", COPIED | table)))
+        decode_checked(Qcow2Reader, bytes(put(usual.image, usual.places["l1"] + 8, ">Q", COPIED | table)))
 
 
 def test_table_within_the_first_table_is_left_to_qemu_img(usual):
     first = usual.places["l1"]
 
     with pytest.raises(NotStreamable, match=OVERLAP):
-        decode(Qcow2Reader, bytes(put(usual.image, first + 8, ">Q", COPIED | first)))
+        decode_checked(Qcow2Reader, bytes(put(usual.image, first + 8, ">Q", COPIED | first)))
 
 
 @pytest.mark.parametrize("options", [PLAIN, COMPRESSED, ("-o", "extended_l2=on"), ("-o", "cluster_size=4k")])
@@ -146,7 +148,7 @@ def test_image_that_is_cut_is_truncated(options, share):
     data = image(*options)
 
     with pytest.raises(Truncated):
-        decode(Qcow2Reader, data[: int(len(data) * share)])
+        decode_checked(Qcow2Reader, data[: int(len(data) * share)])
 
 
 @pytest.mark.parametrize("order", ["usual", "late"])
@@ -156,7 +158,7 @@ def test_image_that_is_cut_anywhere_is_truncated_or_left_to_qemu_img_or_whole(re
     for end in range(4096, len(built.image), 511):
         cut = bytes(built.image[:end])
         try:
-            outcomes.add(decode(Qcow2Reader, cut).disk == images.disk_of(cut))
+            outcomes.add(decode_checked(Qcow2Reader, cut).disk == converted(cut))
         except (NotStreamable, Truncated) as error:
             outcomes.add(type(error))
 
@@ -168,16 +170,16 @@ def test_image_that_is_cut_anywhere_is_truncated_or_left_to_qemu_img_or_whole(re
 def test_end_of_the_last_cluster_may_be_missing(options):
     data = image(*options).rstrip(b"\0")
 
-    assert decode(Qcow2Reader, data).disk == images.disk_of(data)
+    assert decode_checked(Qcow2Reader, data).disk == converted(data)
 
 
 def test_piece_that_begins_behind_the_end_is_truncated(usual):
     end = -(-len(usual.image) // 512) * 512
 
     with pytest.raises(Truncated):
-        decode(Qcow2Reader, with_entry(usual, 0, COPIED | end))
+        decode_checked(Qcow2Reader, with_entry(usual, 0, COPIED | end))
     with pytest.raises(Truncated):
-        decode(Qcow2Reader, with_entry(usual, 1, COMPRESSED_BIT | end))
+        decode_checked(Qcow2Reader, with_entry(usual, 1, COMPRESSED_BIT | end))
 
 
 def test_stream_that_ends_early_or_late_is_left_to_qemu_img(usual):
@@ -189,32 +191,3 @@ def test_stream_that_ends_early_or_late_is_left_to_qemu_img(usual):
         list(reader.finish())
     with pytest.raises(NotStreamable, match="more than its"):
         list(reader.feed(memoryview(b"ab")))
-
-
-@pytest.mark.parametrize("order", ["usual", "late"])
-def test_tables_wait_while_too_many_pieces_are_known(request, order):
-    built = request.getfixturevalue(order)
-    every_table = [("l2", table) for table in range(2)]
-    data = [part for part in parts_of(CLUSTERS, 9) if part not in every_table and part != "l1"]
-    tables_first = build(CLUSTERS, ["l1", *every_table, *data])
-
-    def make_reader(head, file_bytes, read_spilled):
-        return Qcow2Reader(head, file_bytes, read_spilled, most_pieces=70)
-
-    for built_image in (built, tables_first):
-        decoding = decode(make_reader, bytes(built_image.image), 700)
-        assert decoding.disk == built_image.disk
-
-
-def test_too_many_ranges_that_were_dropped_are_left_to_qemu_img():
-    clusters = ["plain"] * 128
-    # Every second cluster of the first table lies before one of the second, whose table comes last.
-    pairs = [part for at in range(64) for part in (("data", at), ("data", 64 + at))]
-    built = build(clusters, ["l1", ("l2", 0), *pairs, ("l2", 1)])
-
-    def make_reader(head, file_bytes, read_spilled):
-        return Qcow2Reader(head, file_bytes, read_spilled, most_pieces=50)
-
-    with pytest.raises(NotStreamable, match="too many pieces"):
-        decode(make_reader, bytes(built.image))
-    assert decode(Qcow2Reader, bytes(built.image)).disk == built.disk

@@ -1,0 +1,94 @@
+"""Tables may come before or after their clusters, and many pieces may wait: the disk is the same."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from precache.fetch.decoding.placements import NotStreamable, Spill
+from precache.fetch.qcow2.reader import Qcow2Reader
+from tests.disk_images.checked_decoding import CheckedDecoding, decode_checked
+from tests.disk_images.qcow2_layouts import converted
+from tests.unit.fetch.qcow2.building import build, parts_of
+
+
+def reader_of(most_pieces):
+    def make_reader(head, file_bytes, read_spilled):
+        return Qcow2Reader(head, file_bytes, read_spilled, most_pieces=most_pieces)
+
+    return make_reader
+
+
+@st.composite
+def shuffled_by_writers(draw):
+    """Images that several threads wrote: the parts are near their place, and many share a sector."""
+    clusters = draw(
+        st.lists(st.sampled_from(["zero", "plain", "packed", "packed", "packed"]), min_size=1, max_size=300)
+    )
+    order, threads = parts_of(clusters, 9), draw(st.integers(1, 32))
+    random = draw(st.randoms(use_true_random=False))
+    places = sorted(range(len(order)), key=lambda at: at + random.random() * threads)
+    return build(clusters, [order[at] for at in places])
+
+
+@settings(max_examples=60, deadline=None)
+@given(shuffled_by_writers(), st.lists(st.sampled_from([1, 7, 511, 513, 5000, 1 << 20]), min_size=1, max_size=5))
+def test_disk_and_side_file_do_not_depend_on_how_the_bytes_are_cut(built, sizes):
+    image = bytes(built.image)
+    whole, cut = (CheckedDecoding(Qcow2Reader, image) for _ in range(2))
+    whole.feed(len(image))
+    turn = 0
+    while cut.fed_bytes < len(image):
+        cut.feed(sizes[turn % len(sizes)])
+        turn += 1
+
+    assert whole.finish().disk == cut.finish().disk == built.disk
+    assert whole.side.read(0, len(image)) == cut.side.read(0, len(image))
+
+
+def test_built_images_are_what_qemu_img_makes_of_them():
+    clusters = ["packed", "plain", "zero", "packed"] * 60
+    for order in (parts_of(clusters, 9), parts_of(clusters, 9)[::-1]):
+        built = build(clusters, order)
+        assert converted(bytes(built.image)) == built.disk
+
+
+@pytest.mark.parametrize("most_pieces", [50, 100, 200])
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_tables_wait_while_too_many_pieces_are_known(most_pieces, is_reversed):
+    clusters = ["packed"] * 320
+    tables = [("l2", table) for table in range(5)]
+    data = [("data", at) for at in range(320)]
+    built = build(clusters, ["l1", *tables, *(data[::-1] if is_reversed else data)])
+
+    assert decode_checked(reader_of(most_pieces), bytes(built.image), 700).disk == built.disk
+
+
+def test_too_many_parts_that_were_dropped_are_left_to_qemu_img():
+    clusters = ["plain"] * 128
+    # Every cluster of the first table lies before one of the second, whose table comes last.
+    pairs = [part for at in range(64) for part in (("data", at), ("data", 64 + at))]
+    image = bytes(build(clusters, ["l1", ("l2", 0), *pairs, ("l2", 1)]).image)
+
+    decode_checked(reader_of(64), image)
+    with pytest.raises(NotStreamable, match="too many pieces"):
+        decode_checked(reader_of(63), image)
+
+
+def test_usual_image_keeps_its_tables_alone_in_the_side_file():
+    clusters = ["packed"] * 256
+    built = build(clusters, parts_of(clusters, 9))
+
+    spilled = decode_checked(Qcow2Reader, bytes(built.image)).spilled_bytes
+
+    # The header, the reference counts and the tables; and the sectors before and behind each table.
+    assert spilled <= 4096 + 4 * 512 + 4 * 2 * 512
+
+
+def test_bytes_that_wait_for_more_are_held():
+    built = build(["packed"], parts_of(["packed"], 12), 12)
+    image, at = bytes(built.image), built.places["data", 0]
+    reader = Qcow2Reader(image, len(image), lambda start, length: image[start : start + length])
+
+    list(reader.feed(memoryview(image)[: at + 10]))
+
+    assert [Spill(spill.file_offset, bytes(spill.data)) for spill in reader.held()] == [Spill(at, image[at : at + 10])]
