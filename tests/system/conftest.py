@@ -86,9 +86,18 @@ def qemu_img(*words: str | Path) -> None:
 
 
 def qcow2(file: Path, size_mib: int, hole_mib: int = 0) -> Path:
-    """Write a qcow2 disk image of incompressible data."""
+    """Write a qcow2 disk image of incompressible data, which is decoded while it arrives."""
+    return _converted(file, "qcow2", size_mib, hole_mib)
+
+
+def vdi(file: Path, size_mib: int) -> Path:
+    """Write a VDI disk image of incompressible data, which qemu-img decodes."""
+    return _converted(file, "vdi", size_mib)
+
+
+def _converted(file: Path, disk_format: str, size_mib: int, hole_mib: int = 0) -> Path:
     raw = random_raw(file.with_suffix(".tmp"), size_mib, hole_mib)
-    qemu_img("convert", "-f", "raw", "-O", "qcow2", raw, file)
+    qemu_img("convert", "-f", "raw", "-O", disk_format, raw, file)
     raw.unlink()
     return settled(file)
 

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,10 +53,14 @@ class Bench:
 
     def cache(self, image: str) -> tuple[str, str]:
         """Have the image cached; give outcome and reason."""
+        task = self.task_for(image)
+        return task["outcome"], task["reason"]
+
+    def task_for(self, image: str) -> dict[str, Any]:
+        """Have the image cached; return the task."""
         job = request(self.service, self.number, image)
         ended(self.service, job)
-        task = tasks(self.service, job)["cmp-1"]
-        return task["outcome"], task["reason"]
+        return tasks(self.service, job)["cmp-1"]
 
 
 @pytest.fixture(scope="module")
@@ -134,23 +139,23 @@ def test_damaged_image_is_an_error_with_a_reason_and_leaves_nothing(bench, case)
     assert bench.files_of(image) == []
 
 
-# What a host takes: the file's name, and what qemu-img calls its format.
+# What a host takes: the file's name, what qemu-img calls its format, and what decodes it.
 GOOD = {
-    "qcow2": ("good.qcow2", "qcow2", ()),
-    "compressed qcow2": ("compressed.qcow2", "qcow2", ("-c",)),
-    "old qcow2": ("old.qcow2", "qcow2", ("-o", "compat=0.10")),
-    "qcow2 with metadata for all of it": ("metadata.qcow2", "qcow2", ("-o", "preallocation=metadata")),
-    "VMDK monolithicSparse": ("sparse.vmdk", "vmdk", ("-o", "subformat=monolithicSparse")),
-    "VMDK streamOptimized": ("stream.vmdk", "vmdk", ("-o", "subformat=streamOptimized")),
-    "VHD": ("azure.vhd", "vpc", ("-o", "force_size=on")),
-    "VHDX": ("hyperv.vhdx", "vhdx", ()),
-    "VDI": ("box.vdi", "vdi", ()),
+    "qcow2": ("good.qcow2", "qcow2", (), "stream"),
+    "compressed qcow2": ("compressed.qcow2", "qcow2", ("-c",), "stream"),
+    "old qcow2": ("old.qcow2", "qcow2", ("-o", "compat=0.10"), "stream"),
+    "qcow2 with metadata for all of it": ("metadata.qcow2", "qcow2", ("-o", "preallocation=metadata"), "stream"),
+    "VMDK monolithicSparse": ("sparse.vmdk", "vmdk", ("-o", "subformat=monolithicSparse"), "qemu-img"),
+    "VMDK streamOptimized": ("stream.vmdk", "vmdk", ("-o", "subformat=streamOptimized"), "stream"),
+    "VHD": ("azure.vhd", "vpc", ("-o", "force_size=on"), "qemu-img"),
+    "VHDX": ("hyperv.vhdx", "vhdx", (), "qemu-img"),
+    "VDI": ("box.vdi", "vdi", (), "qemu-img"),
 }
 
 
 @pytest.mark.parametrize("case", GOOD)
 def test_image_of_each_format_becomes_a_raw_entry(bench, case):
-    name, qemu_format, options = GOOD[case]
+    name, qemu_format, options, decoder = GOOD[case]
 
     def make(path: Path, secret: Path) -> None:
         raw = random_raw(path.with_suffix(".tmp"), 3, hole_mib=3)
@@ -159,9 +164,11 @@ def test_image_of_each_format_becomes_a_raw_entry(bench, case):
     image = bench.offer(name, make)
     runs = bench.qemu_img_runs()
 
-    assert bench.cache(image) == ("cached", "")
+    task = bench.task_for(image)
 
-    assert len(bench.qemu_img_runs()) > len(runs)  # so that what is not in this log was not run
+    assert (task["outcome"], task["reason"], task["decoded_by"].partition(" ")[0]) == ("cached", "", decoder)
+    # So that what is not in this log was not run.
+    assert (len(bench.qemu_img_runs()) > len(runs)) == (decoder == "qemu-img")
     cached = entry(bench.service, "cmp-1", image)
     compared = ["qemu-img", "compare", "-f", "raw", "-F", qemu_format, cached, bench.root / "images" / name]
     subprocess.run(compared, check=True, capture_output=True)

@@ -74,7 +74,7 @@ def test_a_deployment_that_is_well_passes(operator: Operator) -> None:
     assert {check for check, seen in statuses.items() if "failed" in seen} == set(), printed
     assert {check for check, seen in statuses.items() if seen == {"ok"}} >= {
         "configuration", "database", "message bus", "cells", "caller identification", "service user", "image service",
-        "cell's message bus", "instances", "image cache", "locks", "qemu-img",
+        "cell's message bus", "instances", "image cache", "locks", "qemu-img", "decoding",
     }  # fmt: skip
     assert statuses["computes"] == {"warning"}
     assert "its roles: admin" in found["service user"][0][1]

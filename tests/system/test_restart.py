@@ -17,7 +17,7 @@ import pytest
 from requests import RequestException
 
 from tests.lab.slow_images import SlowImages, slow_images
-from tests.system.conftest import qcow2, random_raw
+from tests.system.conftest import random_raw, vdi
 from tests.system.operating import (
     aggregate,
     data_requests,
@@ -160,7 +160,7 @@ def test_told_to_end_while_another_process_fills_the_entry_it_does_not_wait_for_
 
 
 def test_told_to_end_together_with_its_children_it_takes_no_image_for_broken(new_service, images, tmp_path):
-    qcow2(images / "web.qcow2", 4)
+    vdi(images / "web.vdi", 4)
     slow = SlowQemuImg(tmp_path)
     service = new_service(inside=["setsid"])  # a process group of its own, as terminals and systemd give
     service.start(slow.environment)
