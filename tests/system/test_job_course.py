@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.lab.slow_images import SlowImages, slow_images
-from tests.system.conftest import random_raw
+from tests.system.conftest import MIB, qcow2, random_raw
 from tests.system.operating import call, data_requests, ids, litter, state, succeed, tasks, wait_until
 from tools.local_service import LocalService
 
@@ -44,12 +44,15 @@ def start(service: LocalService, slow: SlowImages) -> None:
     service.start({"OS_GLANCE__ENDPOINT_OVERRIDE": slow.url, "OS_GLANCE__NUM_RETRIES": "0"})
 
 
-def test_a_paused_job_stays_paused_over_a_kill_and_is_completed_when_it_is_resumed(service, images, tmp_path):
-    random_raw(images / "web.raw", 8)
+@pytest.mark.parametrize(("make", "decoded_by"), [(random_raw, ""), (qcow2, "stream")])
+def test_a_paused_job_stays_paused_over_a_kill_and_is_completed_when_it_is_resumed(
+    service, images, tmp_path, make, decoded_by
+):
+    size = make(images / f"web.{'qcow2' if decoded_by else 'raw'}", 8).stat().st_size
     with slow_images(images, tmp_path / "slow-index.json") as slow:
         start(service, slow)
         job = create(service)
-        wait_until(lambda: tasks(service, job)["cmp-1"]["bytes_done"])
+        wait_until(lambda: (tasks(service, job)["cmp-1"]["bytes_done"] or 0) >= MIB)
 
         succeed(service, "POST", f"/v1/jobs/{job}/pause")
         paused = reaches(service, job, "paused")
@@ -69,6 +72,9 @@ def test_a_paused_job_stays_paused_over_a_kill_and_is_completed_when_it_is_resum
         "cmp-2": 1,
         "cmp-3": 1,
     }
+    assert {task["decoded_by"] for task in tasks(service, job).values()} == {decoded_by}
+    # What the first host had received was not sent again; one more block went to its closed connection.
+    assert slow.sent_bytes <= len(HOSTS) * size + MIB
     assert litter(service) == []
 
 
