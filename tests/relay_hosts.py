@@ -101,7 +101,7 @@ class RelayHost:
                 planner=planner,
                 trust=trust,
                 server=self.server,
-                client=PiecesClient(trust=trust, rate_now=lambda: None),
+                client=PiecesClient(trust=trust, rate_now=lambda: None, silence_s=10),
                 clock=self.clock,
                 rates=self.rates,
                 **parts,

@@ -125,6 +125,8 @@ class FromHosts:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.stop()
+            if stream.is_accepted:
+                self._refused_since_s = None
             self._work.received_bytes += stream.received_bytes
             self._work.stream_bytes = 0
 
@@ -155,8 +157,6 @@ class FromHosts:
             if not route.follow(work.follow()) or self.is_complete:
                 return True
             work.version = route.assignment.version
-            if stream.is_accepted:
-                self._refused_since_s = None
             if stream.is_slow():
                 work.reports.send(ReportKind.SLOW)
             work.offered_bytes, work.rate_bytes_per_s = stream.offered_bytes, stream.lag.rate_bytes_per_s
