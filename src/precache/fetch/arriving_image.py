@@ -47,9 +47,15 @@ class ArrivingImage:
         self._is_abandoned = False
         self._file = None if self._why_qemu_img is None else self._open_file()
         self._chosen: DownloadFile | DecodedStream | None = self._file
+        self._kept_head: SparseFile | None = None
         if attempt.resumed is not None:
             self._chosen = self._open_decoding(read_head(attempt.side), attempt.kept_bytes)
             attempt.resumed.is_open = True
+        elif self._file is None and attempt.kept_bytes:
+            # It was paused in its first block, so nothing was chosen. That block is fed as if it arrived now.
+            self._kept_head = SparseFile(
+                attempt.download, direct=False, write_at=write_at, kept_bytes=attempt.kept_bytes
+            )
 
     @property
     def decoded_by(self) -> str:
@@ -59,12 +65,14 @@ class ArrivingImage:
     @property
     def kept_file(self) -> SparseFile | None:
         """Return the file that has what was kept of an earlier fetch."""
+        if self._kept_head is not None:
+            return self._kept_head
         return self._file.file if self._file is not None and self._attempt.kept_bytes else None
 
     @property
     def kept_bytes(self) -> int:
         """Return how many bytes from the start are in the file of the download."""
-        return 0 if self._file is None else self._file.kept_bytes
+        return self._attempt.kept_bytes if self._file is None else self._file.kept_bytes
 
     @property
     def arrived_bytes(self) -> int:
@@ -120,8 +128,9 @@ class ArrivingImage:
         self._sink.complete()
 
     def close(self) -> None:
-        if self._chosen is not None:
-            self._chosen.close()
+        for part in (self._chosen, self._kept_head):
+            if part is not None:
+                part.close()
 
     def __enter__(self) -> ArrivingImage:
         return self

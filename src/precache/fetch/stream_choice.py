@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from precache.core.images import DiskFormat, Image
+from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.decoding.placements import ReadSpilled, StreamReader
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.qcow2.reader import Qcow2Reader
@@ -48,7 +49,8 @@ def needs_no_download(disk_format: str | None, *, rules: FetchRules, verifies_si
 def why_qemu_img(image: Image, *, rules: FetchRules, verifies_signatures: bool, kept_bytes: int) -> str | None:
     """Return why qemu-img is to read the image, if it is converted; None if it is decoded while it arrives.
 
-    Empty if that is so for all images of its format. kept_bytes: of its download, from an earlier fetch.
+    Empty if that is so for all images of its format. kept_bytes: of its download, from an earlier fetch. If that was
+    paused in the first block, the way was not chosen yet.
 
     What is decoded cannot be read again for the hash or the signature. So if these cannot be stored in a pause, an
     image that is large would begin from its start after each.
@@ -61,7 +63,7 @@ def why_qemu_img(image: Image, *, rules: FetchRules, verifies_signatures: bool, 
         return "its size is unknown"
     if image.digest is not None and not can_be_saved(image.digest.algorithm):
         return f"its {image.digest.algorithm} hash cannot be paused on this host"
-    if kept_bytes:
+    if kept_bytes >= BLOCK_BYTES:
         return "a part of it was downloaded before"
     return None
 
