@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from precache.core.errors import DigestMismatch
 from precache.core.jobs import Phase
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
+from tests.disk_images.making import put
 from tests.unit.fetch.test_final_parts import Parts
 from tests.unit.fetch.test_paused_downloads import Way, World, convert
 from tests.unit.fetch.world import IMAGE, sha512
@@ -35,6 +37,10 @@ def images(tmp_path_factory):
 @pytest.fixture
 def world(tmp_path, images):
     return World(tmp_path, Way("qcow2", images["compressed"], DISK, "stream"))
+
+
+def writes_result(fd):
+    return os.readlink(f"/proc/self/fd/{fd}").endswith("-raw")
 
 
 def pause(world, at=2 * BLOCK_BYTES + 4711):
@@ -76,6 +82,45 @@ def test_pause_before_the_entry_is_published_loses_nothing(world):
 
     assert world.images.sent_bytes == 0
     assert world.decoded_by == "stream"
+
+
+def with_tables_at_the_end(data: bytes) -> bytes:
+    """Return the qcow2 with its tables behind all data: no cluster has its place before."""
+    cluster = 1 << int.from_bytes(data[20:24])
+    l1_at = int.from_bytes(data[40:48])
+    data = data.ljust(-(-len(data) // cluster) * cluster, b"\0")
+    l1, tables = data[l1_at : l1_at + cluster], b""
+    for index in range(0, cluster, 8):
+        entry = int.from_bytes(l1[index : index + 8])
+        if entry:
+            at = entry & 0x00FF_FFFF_FFFF_FE00
+            l1 = bytes(put(l1, index, ">Q", entry - at + len(data) + len(tables)))
+            tables += data[at : at + cluster]
+    return bytes(put(data, 40, ">Q", len(data) + len(tables))) + tables + l1
+
+
+@pytest.mark.long
+def test_pause_while_a_slow_disk_gets_what_was_waiting_for_its_place_loses_nothing(tmp_path):
+    disk = os.urandom(16 * BLOCK_BYTES)
+    way = Way("qcow2", with_tables_at_the_end(convert(disk, tmp_path)), disk, "stream")
+
+    def write_slowly(fd, view, offset):
+        if writes_result(fd):
+            time.sleep(0.25)
+        return os.pwrite(fd, view, offset)
+
+    world = World(tmp_path, way)
+    world.images.until = world.size
+    began_at = time.monotonic()
+    world.pause(at=world.size, write_at=write_slowly)
+    took_s = time.monotonic() - began_at
+    assert world.kept_bytes == world.size
+    world.images.sent_bytes = 0
+
+    world.fetch()
+
+    assert world.images.sent_bytes == 0
+    assert took_s < 4
 
 
 @pytest.mark.parametrize("was_on", [True, False])

@@ -130,13 +130,13 @@ class World:
         entry = self.cache.path_of(IMAGE).name
         assert self.left() == [entry, record_name(entry)]
 
-    def pause(self, reason=StopReason.PAUSED, at=HALF, keeps_data=True, when=lambda phase, done: True):
+    def pause(self, reason=StopReason.PAUSED, at=HALF, keeps_data=True, when=lambda phase, done: True, **parts):
         def watch(phase, bytes_done, bytes_total):
             if bytes_done >= at and when(phase, bytes_done):
                 raise Stopped("Caching", reason, keeps_data)
 
         with pytest.raises(Stopped):
-            self.fetch(watch)
+            self.fetch(watch, **parts)
         self.images.until = 4 * self.size
 
     @property
