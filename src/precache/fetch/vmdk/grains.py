@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from precache.fetch.decoding.placements import NotStreamable, ReadSpilled
 from precache.fetch.vmdk.header import SECTOR_BYTES, TABLE_ENTRIES, Header
 
-_MOST_GRAINS = 2 << 20
-"""128 GiB of data in grains of 64 KiB. Each takes 12 bytes of memory."""
+MOST_GRAINS = 2 << 20
+"""128 GiB of data in grains of 64 KiB. Each takes 8 bytes of memory."""
 
-_MOST_PIECES = 1 << 16
+MOST_PIECES = 1 << 16
 
 _ENTRY = array("I")
 _STORED_ZEROS = 1  # the entry of a grain that is zero
@@ -26,24 +26,25 @@ _DISAGREES = "its tables do not agree with the grains in the file"
 class SeenGrains:
     """The grains in the order of the disk, which must be that of the file."""
 
-    def __init__(self) -> None:
-        self._numbers, self._sectors, self._lengths = array("I"), array("I"), array("I")
+    def __init__(self, numbers: array[int] | None = None, sectors: array[int] | None = None) -> None:
+        """numbers, sectors: as of `columns`."""
+        self._numbers, self._sectors = numbers or array("I"), sectors or array("I")
 
-    def add(self, number: int, sector: int, length: int) -> None:
-        """Note a grain: its number on the disk, its sector in the file, its compressed length. Raises NotStreamable."""
+    def add(self, number: int, sector: int) -> None:
+        """Note a grain: its number on the disk, its sector in the file. Raises NotStreamable."""
         if self._numbers and number <= self._numbers[-1]:
             raise NotStreamable("its grains are not in the order of the disk")
-        if len(self._numbers) >= _MOST_GRAINS or sector >= 1 << 32:
+        if len(self._numbers) >= MOST_GRAINS or sector >= 1 << 32:
             raise NotStreamable("it has too many grains")
         self._numbers.append(number)
         self._sectors.append(sector)
-        self._lengths.append(length)
 
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        return zip(self._numbers, self._sectors, self._lengths, strict=True)
+    def columns(self, count: int) -> tuple[array[int], array[int]]:
+        """Return the numbers and the sectors of the first `count` grains."""
+        return self._numbers[:count], self._sectors[:count]
 
     def tables(self, count: int) -> Iterator[array[int]]:
         """Yield what each of `count` tables must contain: sectors, 0 where nothing was seen."""
@@ -59,15 +60,30 @@ class SeenGrains:
 class SpilledPieces:
     """Which parts of the file are in the side file. They are added in the order of the file."""
 
-    def __init__(self) -> None:
-        self._starts, self._ends = list[int](), list[int]()
+    def __init__(self, starts: array[int] | None = None, ends: array[int] | None = None) -> None:
+        """starts, ends: as of `columns`."""
+        self._starts, self._ends = starts or array("Q"), ends or array("Q")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    @property
+    def last_end(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def columns(self, count: int, last_end: int) -> tuple[array[int], array[int]]:
+        """Return where the first `count` pieces start and end, as of the time when the last one had this end."""
+        ends = self._ends[:count]
+        if ends:
+            ends[-1] = last_end
+        return self._starts[:count], ends
 
     def add(self, start: int, end: int) -> None:
         """Note the bytes from `start` to before `end`. Raises NotStreamable."""
         if self._ends and self._ends[-1] == start:
             self._ends[-1] = end
             return
-        if len(self._starts) >= _MOST_PIECES:
+        if len(self._starts) >= MOST_PIECES:
             raise NotStreamable("it has too many tables")
         self._starts.append(start)
         self._ends.append(end)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import chain, islice
 
 from precache.fetch.decoding.placements import (
     Action,
@@ -21,6 +20,7 @@ from precache.fetch.decoding.placements import (
     Spill,
     Truncated,
 )
+from precache.fetch.vmdk.checkpoint import Checkpoint, restore
 from precache.fetch.vmdk.grains import SeenGrains, SpilledPieces, Tables
 from precache.fetch.vmdk.header import (
     AT_END,
@@ -41,6 +41,7 @@ _GRAIN_MARKER = struct.Struct("<QI")
 _LEAST_GRAIN_BYTES = 8  # two of a header, a block, four of a checksum
 
 _DAMAGED = "a marker in it is damaged"
+_OTHER_SIZE = "it does not have the size that was announced"
 _OTHER_END = "its end does not agree with its header"
 
 
@@ -68,6 +69,9 @@ class VmdkReader:
         self._spilled = SpilledPieces()
         self._is_ended = False
         self._placed_up_to = 0
+        self._restore()
+        self._replayed_bytes = self._position
+        """How much is fed once more after a pause: the side file has told what it says."""
 
     @property
     def disk_bytes(self) -> int:
@@ -82,6 +86,11 @@ class VmdkReader:
         return self._placed_up_to
 
     def feed(self, data: memoryview) -> Iterator[Action]:
+        replayed = min(self._replayed_bytes, len(data))
+        self._replayed_bytes -= replayed
+        data = data[replayed:]
+        if self._position + len(data) > self._file_bytes:
+            raise NotStreamable(_OTHER_SIZE)
         while data:
             if self._rest:
                 part, data = data[: self._rest], data[self._rest :]
@@ -100,23 +109,25 @@ class VmdkReader:
                 yield from self._read_record()
 
     def held(self) -> Iterator[Spill]:
-        record = memoryview(bytes(self._record))
-        return chain(
-            (
-                Spill(
-                    sector * SECTOR_BYTES,
-                    memoryview(_GRAIN_MARKER.pack(number * self._header.grain_sectors, length)),
-                )
-                for number, sector, length in islice(self._grains, len(self._grains))
-            ),
-            [Spill(self._position - len(record), record)] if record else [],
+        checkpoint = Checkpoint(
+            position=self._position,
+            rest_bytes=self._rest,
+            is_kept=self._is_kept,
+            is_ended=self._is_ended,
+            record=bytes(self._record),
+            record_bytes=self._record_bytes,
+            placed_up_to=self._placed_up_to,
+            grains=len(self._grains),
+            pieces=len(self._spilled),
+            last_end=self._spilled.last_end,
         )
+        return checkpoint.spills(self._file_bytes, self._grains, self._spilled)
 
     def finish(self) -> Iterator[Action]:
         if self._record or (self._rest and self._is_kept):
             raise Truncated
         if self._position != self._file_bytes:
-            raise NotStreamable("it does not have the size that was announced")
+            raise NotStreamable(_OTHER_SIZE)
         directory = self._header.directory
         if directory == AT_END:
             directory = self._read_footer()
@@ -151,12 +162,12 @@ class VmdkReader:
             self._next_record(rest=end - self._position, is_kept=True)
 
     def _read_grain(self) -> Iterator[Action]:
-        sector, length = _GRAIN_MARKER.unpack_from(self._record)
+        sector, _ = _GRAIN_MARKER.unpack_from(self._record)
         number, odd = divmod(sector, self._header.grain_sectors)
         if odd or number >= self._header.grains:
             raise NotStreamable(_DAMAGED)
         start = self._position - len(self._record)
-        self._grains.add(number, start // SECTOR_BYTES, length)
+        self._grains.add(number, start // SECTOR_BYTES)
         grain_bytes = self._header.grain_bytes
         disk_offset = number * grain_bytes
         disk_bytes = min(grain_bytes, self.disk_bytes - disk_offset)
@@ -165,9 +176,7 @@ class VmdkReader:
         if disk_bytes == grain_bytes:
             yield Inflate(disk_offset, disk_bytes, grain_bytes, data)
         else:
-            # Tools disagree on whether the last grain is filled up, so its length is not known. It is kept, so that it
-            # can be read after a pause, too.
-            yield Spill(start, memoryview(record))
+            # Tools disagree on whether the last grain is filled up, so its length is not known.
             yield Place(disk_offset, memoryview(_expand(data, grain_bytes, disk_bytes)))
         self._placed_up_to = disk_offset + disk_bytes
         self._next_record(rest=-len(record) % SECTOR_BYTES, is_kept=False)
@@ -180,6 +189,17 @@ class VmdkReader:
     def _spill(self, part: memoryview) -> Spill:
         self._spilled.add(self._position, self._position + len(part))
         return Spill(self._position, part)
+
+    def _restore(self) -> None:
+        """Bring the reader to where it was at a pause, if the side file is from one. Raises NotStreamable."""
+        kept = restore(self._file_bytes, self._read_spilled)
+        if kept is None:
+            return
+        checkpoint, self._grains, self._spilled = kept
+        self._position, self._rest = checkpoint.position, checkpoint.rest_bytes
+        self._is_kept, self._is_ended = checkpoint.is_kept, checkpoint.is_ended
+        self._record, self._record_bytes = bytearray(checkpoint.record), checkpoint.record_bytes
+        self._placed_up_to = checkpoint.placed_up_to
 
     def _read_footer(self) -> int:
         """Return the sector of the directory, by the copy of the header at the end. Raises NotStreamable."""
