@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,7 +19,7 @@ from precache.core.work_context import working_on_job
 from precache.fetch.fetch_rules import FetchRules
 from precache.imagecache.records.entry_record import EntryRecord
 from tests.disk_images.making import vmware_stream
-from tests.unit.fetch.world import IMAGE, World, record_of, sha512
+from tests.unit.fetch.world import BY_QEMU_IMG, BY_STREAM, IMAGE, World, record_of, sha512
 
 MIB = 1 << 20
 
@@ -175,19 +176,20 @@ def test_image_is_read_from_the_service_once(world, make_image):
     assert world.images.requests == [(IMAGE, 0)]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     breaks=st.sets(st.integers(0, 700_000), max_size=6),
     longest_read=st.sampled_from([37_777, 65_536, 1_000_003]),
     has_ranges=st.booleans(),
+    rules=st.sampled_from([BY_STREAM, BY_QEMU_IMG]),
 )
 def test_interruptions_anywhere_leave_no_trace_in_the_result(
-    tmp_path_factory, make_image, disk_bytes, breaks, longest_read, has_ranges
+    tmp_path_factory, make_image, disk_bytes, breaks, longest_read, has_ranges, rules
 ):
     world = World(tmp_path_factory.mktemp("interrupted") / "cache")
     faults = ImageFaults(breaks_at=breaks, longest_read=longest_read, has_ranges=has_ranges)
 
-    path = world.fetch(make_image("qcow2"), "qcow2", faults=faults, rules=FetchRules(retries=30))
+    path = world.fetch(make_image("qcow2"), "qcow2", faults=faults, rules=replace(rules, retries=30))
 
     assert path.read_bytes() == disk_bytes
     assert world.litter() == [path.name]
@@ -223,10 +225,11 @@ def test_damaged_data_is_fetched_once_more_from_the_start(world, disk_bytes):
     assert world.litter() == [path.name]
 
 
-def test_watcher_gets_the_phases_in_order_and_the_final_count(world, make_image):
+@pytest.mark.parametrize("rules", [BY_STREAM, BY_QEMU_IMG])
+def test_watcher_gets_the_phases_in_order_and_the_final_count(world, make_image, rules):
     data = make_image("qcow2")
 
-    world.fetch(data, "qcow2")
+    world.fetch(data, "qcow2", rules=rules)
 
     phases = [phase for phase, _, _ in world.reports]
     order = [Phase.DOWNLOADING, Phase.CONVERTING, Phase.PUBLISHING]
@@ -248,4 +251,4 @@ def test_a_host_without_native_aio_converts_all_the_same(world, make_image, disk
     refusing.chmod(0o755)
     monkeypatch.setenv("PATH", str(refusing.parent), prepend=os.pathsep)
 
-    assert world.fetch(data, "qcow2").read_bytes() == disk_bytes
+    assert world.fetch(data, "qcow2", rules=BY_QEMU_IMG).read_bytes() == disk_bytes

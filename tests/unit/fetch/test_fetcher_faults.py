@@ -30,13 +30,12 @@ from precache.core.errors import (
 from precache.core.jobs import Phase
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
-from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
+from tests.unit.fetch.world import BY_QEMU_IMG, BY_STREAM, IMAGE, disk_with, record_of, sha512
 
 MIB = 1 << 20
 GIB = 1 << 30
 
-BY_QEMU_IMG = FetchRules(decode_while_streaming=False)
-
+both_ways = pytest.mark.parametrize("rules", [BY_STREAM, BY_QEMU_IMG], ids=["stream", "qemu-img"])
 
 UNALIGNED_TABLE = struct.pack(">Q", 1 << 63 | 0x10200)
 """Says that the disk's first table begins in the middle of a cluster, which qemu calls corrupt."""
@@ -57,13 +56,14 @@ def test_digest_that_is_wrong_twice_is_final(world):
     assert world.litter() == []
 
 
-def test_damage_that_breaks_the_conversion_is_reported_as_damage(world, make_image):
+@both_ways
+def test_damage_that_breaks_the_conversion_is_reported_as_damage(world, make_image, rules):
     data = make_image("qcow2")
     (l1_offset,) = struct.unpack(">Q", data[40:48])
     damaged = qcow2_with(data, l1_offset, UNALIGNED_TABLE)
 
     with pytest.raises(DigestMismatch):
-        world.fetch(damaged, record=record_of(damaged, "qcow2", digest=sha512(data)))
+        world.fetch(damaged, record=record_of(damaged, "qcow2", digest=sha512(data)), rules=rules)
 
     assert world.litter() == []
 
@@ -265,7 +265,7 @@ def test_space_is_checked_before_the_first_byte(world):
     assert world.images.requests == []
 
 
-@pytest.mark.parametrize("rules", [FetchRules(), BY_QEMU_IMG])
+@both_ways
 def test_space_for_the_disk_is_checked_before_the_first_byte_if_the_service_has_its_size(world, make_image, rules):
     data = make_image("qcow2")
     record = record_of(data, "qcow2", virtual_size_bytes=5 * GIB)
@@ -315,20 +315,22 @@ def refuse_exactly_what_does_not_fit(world, data, disk_format, disk_bytes, rules
     return needed
 
 
-def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes):
+@both_ways
+def test_space_for_the_disk_is_checked_when_the_header_has_its_size(world, make_image, disk_bytes, rules):
     data = make_image("qcow2")
 
     with pytest.raises(NotEnoughSpace) as refusal:
-        world.fetch(data, "qcow2", disk=disk_with(len(disk_bytes) - 1))
+        world.fetch(data, "qcow2", rules=rules, disk=disk_with(len(disk_bytes) - 1))
 
     assert refusal.value.needed_bytes >= len(disk_bytes)
     assert world.litter() == []
 
 
-def test_host_that_trusts_in_holes_needs_space_for_the_download_only(world, make_image, disk_bytes):
+@both_ways
+def test_host_that_trusts_in_holes_needs_space_for_the_download_only(world, make_image, disk_bytes, rules):
     data = make_image("qcow2")
 
-    path = world.fetch(data, "qcow2", rules=FetchRules(reserves_whole_disk=False), disk=disk_with(len(data)))
+    path = world.fetch(data, "qcow2", rules=replace(rules, reserves_whole_disk=False), disk=disk_with(len(data)))
 
     assert path.read_bytes() == disk_bytes
 
@@ -360,13 +362,15 @@ class FillingDisk:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("recipe", [None, ("qcow2",)])
-def test_disk_that_others_fill_up_during_a_download_is_reported_in_numbers(world, make_image, disk_bytes, recipe, code):
+@pytest.mark.parametrize(("recipe", "rules"), [(None, BY_STREAM), (("qcow2",), BY_STREAM), (("qcow2",), BY_QEMU_IMG)])
+def test_disk_that_others_fill_up_during_a_download_is_reported_in_numbers(
+    world, make_image, disk_bytes, recipe, rules, code
+):
     disk = FillingDisk(MIB, code=code, left_bytes=3)
     data = make_image(*recipe) if recipe else disk_bytes
 
     with pytest.raises(NotEnoughSpace) as failure:
-        world.fetch(data, "qcow2" if recipe else "raw", write_at=disk.write_at, disk=disk.size)
+        world.fetch(data, "qcow2" if recipe else "raw", rules=rules, write_at=disk.write_at, disk=disk.size)
 
     assert failure.value.needed_bytes >= len(data)
     assert failure.value.free_bytes == 3
@@ -421,9 +425,14 @@ def stop_when(condition):
     return watch
 
 
-@pytest.mark.parametrize(("disk_format", "recipe"), [("raw", None), ("qcow2", ("qcow2",))])
+@pytest.mark.parametrize(
+    ("disk_format", "recipe", "rules"),
+    [("raw", None, BY_STREAM), ("qcow2", ("qcow2",), BY_STREAM), ("qcow2", ("qcow2",), BY_QEMU_IMG)],
+)
 @pytest.mark.parametrize("stalls_at", [0, MIB])
-def test_stop_takes_effect_while_the_service_stalls(world, make_image, disk_bytes, disk_format, recipe, stalls_at):
+def test_stop_takes_effect_while_the_service_stalls(
+    world, make_image, disk_bytes, disk_format, recipe, rules, stalls_at
+):
     data = make_image(*recipe) if recipe else disk_bytes
     asked = []
 
@@ -433,7 +442,7 @@ def test_stop_takes_effect_while_the_service_stalls(world, make_image, disk_byte
             raise Stopped("caching")
 
     with pytest.raises(Stopped):
-        world.fetch(data, disk_format, faults=ImageFaults(stalls_at=stalls_at), watch=watch)
+        world.fetch(data, disk_format, rules=rules, faults=ImageFaults(stalls_at=stalls_at), watch=watch)
 
     assert world.litter() == []
 
@@ -489,16 +498,20 @@ def test_stop_does_not_wait_for_an_answer_of_the_service(world, silent_call):
         services[0].go.set()
 
 
-def test_stop_at_the_first_report_leaves_nothing(world, make_image):
+@both_ways
+def test_stop_at_the_first_report_leaves_nothing(world, make_image, rules):
     with pytest.raises(Stopped):
-        world.fetch(make_image("qcow2"), "qcow2", watch=stop_when(lambda phase, done: True))
+        world.fetch(make_image("qcow2"), "qcow2", rules=rules, watch=stop_when(lambda phase, done: True))
 
     assert world.litter() == []
 
 
-def test_stop_before_publishing_leaves_nothing(world, make_image):
+@both_ways
+def test_stop_before_publishing_leaves_nothing(world, make_image, rules):
     with pytest.raises(Stopped):
-        world.fetch(make_image("qcow2"), "qcow2", watch=stop_when(lambda phase, done: phase is Phase.PUBLISHING))
+        world.fetch(
+            make_image("qcow2"), "qcow2", rules=rules, watch=stop_when(lambda phase, done: phase is Phase.PUBLISHING)
+        )
 
     assert world.litter() == []
 

@@ -19,6 +19,9 @@ from precache.imagecache.staging import Staging
 
 IMAGE = ImageId("70a599e0-31e7-49b7-b260-868f441e862b")
 
+BY_STREAM, BY_QEMU_IMG = FetchRules(), FetchRules(decode_while_streaming=False)
+"""What decodes a qcow2."""
+
 
 def sha512(data: bytes) -> Digest:
     return Digest.parse("sha512", hashlib.sha512(data).hexdigest())
