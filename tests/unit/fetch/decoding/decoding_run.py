@@ -74,6 +74,8 @@ class Run:
                 self.decoder.abandon()
                 self.group.join()
                 assert not [thread for thread in threading.enumerate() if thread.name == "decoder-test"]
+        open_files = {os.path.realpath(entry.path) for entry in os.scandir("/proc/self/fd")}
+        assert not {os.path.realpath(self.target), os.path.realpath(self.side)} & open_files
 
 
 def decode(path, reader, **options):

@@ -93,7 +93,7 @@ def test_refused_image_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_system_that_refuses_direct_writes_gets_ordinary_ones(tmp_path):
+def test_file_system_that_refuses_direct_writes_gets_ordinary_ones_and_may_write_less(tmp_path):
     disk, refusals = random.Random(7).randbytes(3 * MIB), []
 
     def write_at(fd, view, offset):
@@ -102,6 +102,8 @@ def test_file_system_that_refuses_direct_writes_gets_ordinary_ones(tmp_path):
             raise OSError(errno.EINVAL, "Invalid argument")
         return os.pwrite(fd, view[:100_000], offset)
 
-    run = decode(tmp_path, PlanReader([Piece(disk, 0)], len(disk), unit_bytes=4096), write_at=write_at)
+    pieces = [Piece(disk[: 2 * MIB], 0), Piece(disk[2 * MIB :], 2 * MIB, is_late=True)]
+    run = decode(tmp_path, PlanReader(pieces, len(disk), unit_bytes=4096), write_at=write_at)
 
+    assert refusals
     assert run.target.read_bytes() == disk
