@@ -29,7 +29,7 @@ class PassedBytes:
         self._starts, self._ends = array("Q"), array("Q")
         self._sectors: dict[int, bytes] = {}
         self._spilled_to = 0
-        """The end of the last sector that is in the side file because it may be shared."""
+        """The end of the first sector of a compressed piece that shares it with no known one."""
 
     def drop(self, start: int, end: int) -> None:
         """Add a part of a piece. Parts come in the order of the file. Raises NotStreamable if there are too many."""
@@ -63,7 +63,6 @@ class PassedBytes:
         self.drop(max(start, self._spilled_to), last_sector)
         if next_start >= end > self._spilled_to:
             start = max(last_sector, self._spilled_to)
-            self._spilled_to = end
             yield Spill(start, arrived.take(start, end))
 
     def add_cut(self, start: int, end: int, position: int) -> None:

@@ -64,7 +64,7 @@ class Qcow2Reader:
             table_count=header.l1_entries, table_covers=header.table_covers, disk_bytes=header.disk_bytes
         )
         self._passed = PassedBytes(most_pieces)
-        self._inflated_to = NEVER
+        self._inflated_to = -1
         """The end of the last piece if that was compressed: the next one may begin in its last sector."""
 
     @property
@@ -102,7 +102,7 @@ class Qcow2Reader:
             # Before a cluster that is cut is found to be damaged.
             raise Truncated
         yield from self._place_cut_pieces()
-        self._position, self._inflated_to = NEVER, -1
+        self._position = NEVER
         while self._waiting:
             yield from self._load(*self._waiting.take())
         while self._tables.next_start() != NEVER:
