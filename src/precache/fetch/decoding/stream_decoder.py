@@ -72,6 +72,7 @@ class StreamDecoder:
         self._replayed_bytes = fed_bytes
         self._arrived = fed_bytes
         self._is_complete = self._is_settled = self._is_interrupted = self._has_failed_to_settle = False
+        self._is_in_block = False
         self._held: Iterable[Spill] | None = None
         """What had to be kept when the block that is being decoded came, or the end; None between the blocks."""
         if final_parts is not None:
@@ -111,10 +112,12 @@ class StreamDecoder:
         Raises NotStreamable, OSError, Abandoned, and what `admit_spilled` raises.
         """
         self._begin()
+        self._is_in_block = True
         self._execute(self._reader.feed(block.view[: block.length]), block)
         self._windows.end_block()
         self._arrived += block.length
         self._held = None
+        self._is_in_block = False
         self._announce()
 
     def finish(self) -> None:
@@ -135,10 +138,9 @@ class StreamDecoder:
             self._final_parts.is_final_up_to(self.disk_bytes)
 
     def interrupt(self) -> None:
-        """Make the present `append` or `finish` end with Abandoned soon, and every later one. For any thread.
+        """Make the present `finish` end with Abandoned soon, and every later one, and every later `append`.
 
-        Both may place gigabytes of the side file. Their work is done again when the decoding goes on: a block that was
-        interrupted has not arrived.
+        For any thread. `finish` may place gigabytes of the side file; that is done again when the decoding goes on.
         """
         self._is_interrupted = True
 
@@ -147,9 +149,11 @@ class StreamDecoder:
 
         Then these files and `arrived_bytes` are all that is needed to go on. For the thread that appends, or after its
         end, also by `interrupt`. head: the start of the image, which is kept in the side file for the next reader.
-        Raises what `append` raises.
+        Raises what `append` raises; Abandoned also if `append` has failed.
         """
-        if self._has_failed_to_settle:
+        # A block that was decoded in part is not in the hash. If other bytes were sent in its place the next time, what
+        # was written of the first ones would stay where the others have holes.
+        if self._has_failed_to_settle or self._is_in_block:
             raise Abandoned
         if not self._is_complete:
             self._writers.check()
@@ -186,11 +190,13 @@ class StreamDecoder:
         self._writers.check()
         self._is_settled = False
         self._replay()
+        self._check_interrupt()
         self._held = self._reader.held()
 
     def _execute(self, actions: Iterable[Action], block: Block | None) -> None:
         for action in actions:
-            self._check_interrupt()
+            if block is None:
+                self._check_interrupt()
             if isinstance(action, Place):
                 self._place(action, block)
             elif isinstance(action, Spill):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -61,7 +63,7 @@ class InterruptedReader(PlanReader):
 
 @given(seed=PLANS["seed"], cluster=PLANS["clusters"], interrupts=st.lists(st.integers(0, 120), max_size=3))
 @settings(max_examples=20, deadline=None)
-def test_interrupted_decoder_goes_on_before_the_block_that_was_interrupted(tmp_path_factory, seed, cluster, interrupts):
+def test_interrupted_decoder_goes_on_behind_the_block_that_it_ended(tmp_path_factory, seed, cluster, interrupts):
     rng = random.Random(seed)
     plan, disk = make_plan(rng, cluster, rng.randint(1, min(100, 5 * MIB // cluster)), 0)
     path, image, fed = tmp_path_factory.mktemp("plan"), plan.image, 0
@@ -83,3 +85,17 @@ def test_interrupted_decoder_goes_on_before_the_block_that_was_interrupted(tmp_p
             run.side.unlink(missing_ok=True)
 
     assert run.target.read_bytes() == disk
+
+
+def test_block_that_was_decoded_in_part_leaves_nothing_that_can_go_on(tmp_path):
+    plan, _ = make_plan(random.Random(3), 64 << 10, 40, 0)
+
+    def admit(_total_bytes):
+        raise OSError(errno.ENOSPC, "full")
+
+    with Run(tmp_path, plan.reading, admit=admit).ending() as run:
+        with pytest.raises(OSError, match="full"):
+            run.feed(plan.image)
+
+        with pytest.raises(Abandoned):
+            run.decoder.settle()
