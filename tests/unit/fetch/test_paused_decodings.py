@@ -100,13 +100,13 @@ def with_tables_at_the_end(data: bytes) -> bytes:
 
 
 @pytest.mark.long
-def test_pause_while_a_slow_disk_gets_what_was_waiting_for_its_place_loses_nothing(tmp_path):
+def test_pause_while_a_slow_disk_gets_what_was_waiting_for_its_place_loses_one_block(tmp_path):
     disk = os.urandom(16 * BLOCK_BYTES)
     way = Way("qcow2", with_tables_at_the_end(convert(disk, tmp_path)), disk, "stream")
 
     def write_slowly(fd, view, offset):
         if writes_result(fd):
-            time.sleep(0.25)
+            time.sleep(0.4)
         return os.pwrite(fd, view, offset)
 
     world = World(tmp_path, way)
@@ -114,12 +114,13 @@ def test_pause_while_a_slow_disk_gets_what_was_waiting_for_its_place_loses_nothi
     began_at = time.monotonic()
     world.pause(at=world.size, write_at=write_slowly)
     took_s = time.monotonic() - began_at
-    assert world.kept_bytes == world.size
+    # The block with the last table could not be decoded in time, and has to be received again.
+    assert world.kept_bytes == len(disk)
     world.images.sent_bytes = 0
 
     world.fetch()
 
-    assert world.images.sent_bytes == 0
+    assert world.images.sent_bytes == world.size - len(disk)
     assert took_s < 4
 
 

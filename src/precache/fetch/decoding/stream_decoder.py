@@ -66,7 +66,7 @@ class StreamDecoder:
         self._writers = WindowWriters(
             file=self._file, side=self._side, compression=self._reader.compression, group=group, threads=threads
         )
-        self._windows = OpenWindows(self._writers.write)
+        self._windows = OpenWindows(self._writers.write, self._check_interrupt)
         self._final_parts = final_parts
         self._announced = 0
         self._replayed_bytes = fed_bytes

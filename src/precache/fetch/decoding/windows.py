@@ -50,14 +50,18 @@ class Window:
 class OpenWindows:
     """The windows that are not full yet. For one thread."""
 
-    def __init__(self, close: Callable[[Window], None]) -> None:
-        """close: takes each window that is full, or that no piece was added to for long."""
-        self._close = close
+    def __init__(self, close: Callable[[Window], None], check: Callable[[], None]) -> None:
+        """close: takes each window that is full, or that no piece was added to for long.
+
+        check: called before each part of a piece, which may be gigabytes. What it raises changes no window.
+        """
+        self._close, self._check = close, check
         self._open: dict[int, Window] = {}
         self._recent: set[int] = set()
 
     def add(self, piece: Piece) -> None:
         for part in _parts(piece):
+            self._check()
             self._add(part)
 
     def end_block(self) -> None:
