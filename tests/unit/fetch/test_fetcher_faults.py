@@ -212,11 +212,14 @@ def test_vmdk_that_refers_to_other_files_is_refused(world, tmp_path, subformat):
     assert world.litter() == []
 
 
-def test_vmdk_kind_that_the_host_does_not_allow_is_refused(world, make_image):
-    data = make_image("vmdk", "-o", "subformat=monolithicSparse")
+@pytest.mark.parametrize(
+    ("kind", "allowed"), [("monolithicSparse", "streamOptimized"), ("streamOptimized", "monolithicSparse")]
+)
+def test_vmdk_kind_that_the_host_does_not_allow_is_refused(world, make_image, kind, allowed):
+    data = make_image("vmdk", "-o", f"subformat={kind}")
 
-    with pytest.raises(UnsafeImage, match="Invalid VMDK create-type specified: monolithicSparse"):
-        world.fetch(data, "vmdk", rules=FetchRules(vmdk_types=("streamOptimized",)))
+    with pytest.raises(UnsafeImage, match=f"Invalid VMDK create-type specified: {kind}"):
+        world.fetch(data, "vmdk", rules=FetchRules(vmdk_types=(allowed,)))
 
     assert world.litter() == []
 
