@@ -12,16 +12,18 @@ from precache.fetch.qcow2.entries import Pieces
 _UNKNOWN, _KNOWN, _PLACED = range(3)
 
 _TABLE_WEIGHT = 24
+"""The memory of a table without its pieces, in pieces of 30 bytes."""
 
 NEVER = 1 << 64
 """A file offset behind every piece."""
 
 
 class KnownPieces:
-    """Pieces of many tables. Those of the same part of the file are returned in any order.
+    """Pieces of many tables.
 
-    start, end: the part of the file of the next piece; NEVER if none is known. disk_offset, is_compressed: of it.
-    count: how many are known and not placed; each of their tables counts as _TABLE_WEIGHT more, for its memory.
+    start, end: file offsets of the next piece in the order of the file; NEVER if none is known.
+    disk_offset, is_compressed: of that piece.
+    count: how many are known and not placed; each of their tables counts as _TABLE_WEIGHT pieces more.
     """
 
     __slots__ = (
@@ -49,9 +51,6 @@ class KnownPieces:
         self.start = self.end = NEVER
         self.disk_offset, self.is_compressed = 0, False
 
-    def is_known(self, table: int) -> bool:
-        return self._states[table] != _UNKNOWN
-
     def add(self, table: int, pieces: Pieces) -> None:
         """Add the pieces of a table that are not placed yet. table: its index in the first table."""
         if not pieces:
@@ -64,7 +63,7 @@ class KnownPieces:
         self._see_next()
 
     def take(self) -> None:
-        """Note that the next piece is placed, and go on to the one behind it."""
+        """Note that the next piece is placed; the one behind it is the next one then."""
         _, index = self._heap[0]
         table = self._tables[index]
         self.count -= 1
@@ -82,7 +81,10 @@ class KnownPieces:
         return max((max(table.pieces.file_offsets) for table in self._tables.values()), default=0)
 
     def placed_up_to(self, position: int) -> int:
-        """Return the disk offset before which all is placed. position: how far the next piece is, in the file."""
+        """Return the disk offset before which everything is placed.
+
+        position: a file offset; the bytes of the next piece before it are placed, unless it is compressed.
+        """
         self._first = first = _find_other(self._states, _PLACED, self._first)
         if first == len(self._states):
             return self._disk_bytes

@@ -16,9 +16,9 @@ _MOST_SECTORS = 4096
 class PassedBytes:
     """All bytes are in the side file but for those that were dropped, because they belong to a known piece alone.
 
-    Compressed pieces are told in whole sectors: their first and last sector may hold a part of another piece, whose
-    table comes later. So these sectors are kept in the side file; but where two known pieces share a sector, which is
-    the rule, it is kept in memory, and only the last ones are.
+    The first and the last sector of a compressed piece may hold a part of another piece, whose table comes later. So
+    these sectors are kept in the side file. A sector that two known pieces share is kept in memory: that is the usual
+    case, and would be written for nothing. Only the last _MOST_SECTORS of these are kept.
     """
 
     __slots__ = ("_ends", "_most_ranges", "_sectors", "_spilled_to", "_starts")

@@ -5,8 +5,8 @@ disk, or to neither. Tables are kept in the side file. Bytes of neither kind are
 missing, because it may refer to them; else they are dropped. A piece that becomes known when its bytes have gone by is
 read from the side file; if they were dropped the image is not streamable.
 
-Compressed clusters are told in whole sectors, so the sectors at both ends may hold parts of their neighbours. Where
-the neighbour is not known, and a table is missing, these sectors are kept as well.
+The length of a compressed cluster is stored in whole sectors, so its first and last sector may hold parts of its
+neighbours. Where a neighbour is not known, and a table is missing, these sectors are kept as well.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Qcow2Reader:
             elif table_start <= self._position:
                 yield from self._keep_table(limit)
             else:
-                yield from self._pass(min(known.start, table_start, limit))
+                yield from self._skip(min(known.start, table_start, limit))
 
     def _needed_from(self) -> int:
         """Return where the bytes begin that are still needed; a compressed piece needs its whole first sector."""
@@ -134,13 +134,13 @@ class Qcow2Reader:
         return min(self._position, self._known.start // SECTOR_BYTES * SECTOR_BYTES)
 
     def _part(self, end: int) -> memoryview:
-        """Return the next bytes, up to `end` or before it, and go on to the byte behind them."""
+        """Return the next bytes, up to `end` or before it, and set the position behind them."""
         start = self._position
         self._position = end = self._arrived.end_of_part(start, end, self._unit)
         return self._arrived.take(start, end)
 
-    def _pass(self, end: int) -> Iterator[Action]:
-        """Go on to `end`: no known piece and no table needs the bytes before it."""
+    def _skip(self, end: int) -> Iterator[Action]:
+        """Skip the bytes before `end`, which no known piece and no table needs."""
         if not self._tables.missing:
             self._position = end
             return
@@ -156,7 +156,7 @@ class Qcow2Reader:
             self._passed.drop(start, self._position)
         is_complete = self._position == known.end
         if is_complete:
-            self._go_on()
+            self._finish_piece()
         yield Place(disk_offset, part)
         if is_complete:
             yield from self._load_waiting()
@@ -166,14 +166,14 @@ class Qcow2Reader:
         start, end, disk_offset = known.start, known.end, known.disk_offset
         data = bytes(self._arrived.take(start, end))
         before, self._position, self._inflated_to = self._position, end, end
-        self._go_on()
+        self._finish_piece()
         yield Inflate(disk_offset, self._disk_bytes_of(disk_offset), self._header.cluster_bytes, data)
         if self._tables.missing:
             yield from self._passed.add_compressed(start, end, before, known.start, self._arrived)
         yield from self._load_waiting()
 
-    def _go_on(self) -> None:
-        """Go on to the next known piece."""
+    def _finish_piece(self) -> None:
+        """Note that all of the next piece is placed, and check the one behind it."""
         self._known.take()
         self._check_next()
 
@@ -235,7 +235,7 @@ class Qcow2Reader:
         self._tables.check(pieces)
         if pieces and min(pieces.file_offsets) < self._position:
             later = Pieces()
-            yield from self._place_passed(pieces, later)
+            yield from self._place_earlier(pieces, later)
             pieces = later
         self._known.add(index, pieces)
         self._check_next()
@@ -243,7 +243,7 @@ class Qcow2Reader:
         if not self._tables.missing:
             self._passed.forget()
 
-    def _place_passed(self, pieces: Pieces, later: Pieces) -> Iterator[Action]:
+    def _place_earlier(self, pieces: Pieces, later: Pieces) -> Iterator[Action]:
         """Place the pieces whose bytes have gone by, and add the others to `later`."""
         for disk_offset, start, length, is_compressed in pieces:
             end = start + length
@@ -277,7 +277,7 @@ class Qcow2Reader:
             if is_compressed:
                 self._passed.add_cut(start, arrived_to, self._position)
                 self._position, self._inflated_to = end, end
-            self._go_on()
+            self._finish_piece()
             if is_compressed:
                 data = bytes(self._arrived.take(start, arrived_to))
                 yield Inflate(disk_offset, self._disk_bytes_of(disk_offset), self._header.cluster_bytes, data)

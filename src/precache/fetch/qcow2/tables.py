@@ -58,7 +58,7 @@ class TableMap:
         return self._starts[-1] if self._starts else 0
 
     def take(self) -> tuple[int, int]:
-        """Return the offset of the next table and its index in the first table, and go on to the one behind it."""
+        """Return the offset of the next table and its index in the first table. It is not returned again."""
         at, self._next = self._next, self._next + 1
         return self._starts[at], self._indices[at]
 
@@ -112,6 +112,6 @@ class WaitingTables:
         return self._counts[self._next]
 
     def take(self) -> tuple[int, int]:
-        """Return the offset of the next one and its index in the first table, and go on to the one behind it."""
+        """Return the offset of the next one and its index in the first table. It is not returned again."""
         at, self._next = self._next, self._next + 1
         return self._offsets[at], self._indices[at]
