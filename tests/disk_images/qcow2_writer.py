@@ -48,7 +48,7 @@ class Shape:
 
 @dataclass(slots=True)
 class _Part:
-    """A range of the file. place: where it begins, as soon as that is known; needed_bytes: without zeros at its end."""
+    """A range of the file. place: where it begins, as soon as that is known."""
 
     name: str
     content: bytearray
@@ -77,9 +77,9 @@ class Qcow2Writer:
         packed: list[tuple[int, bytes]] = []
         for number, kind in enumerate(self._shape.kinds):
             if kind == "c":
-                content = self._compressible()
+                content = self._content() if self._random.random() < 0.1 else self._compressible()
                 data = self._compress(content)
-                if len(data) + 511 <= self._cluster:
+                if len(data) + 511 <= 2 * self._cluster:  # more sectors cannot be expressed
                     self._contents[number] = content
                     packed.append((number, data))
             elif kind == "p" or (kind in "us" and not self._shape.is_extended):
