@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from bench.swarm_sim.site import CAUSES
 
 
 def figures(results: dict[str, Any]) -> dict[str, float]:
@@ -59,12 +62,18 @@ def _ends(one: dict[str, Any]) -> int:
     return messages["join"] + messages["complete"]
 
 
+def _late(cause: str, one: dict[str, Any]) -> str:
+    return f"{one['late_percent'][cause]:.2f} %"
+
+
 _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "sites": lambda one: f"{one['sites']}",
     "x, p50": lambda one: f"{one['p50']:.2f}",
     "x, p99": lambda one: f"{one['p99']:.2f}",
     "x, p99.9": lambda one: f"{one['p999']:.2f}",
     "x, most": lambda one: f"{one['most']:.2f}",
+    "hosts above 1.5, in all": lambda one: f"{sum(one['late_percent'].values()):.2f} %",
+    **{f"in sites with {cause}": partial(_late, cause) for cause in CAUSES},
     "hosts without the image at the end": lambda one: f"{one['unfinished']}",
     "copies from the image service, for each site": lambda one: f"{one['copies']:.3f}",
     "seconds between two regular reports": lambda one: f"{one['interval_s']:.0f}",

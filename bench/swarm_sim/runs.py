@@ -15,7 +15,7 @@ from statistics import mean
 from typing import Any
 
 from bench.swarm_sim.flow import Link
-from bench.swarm_sim.site import Habits, Simulation, SiteResult
+from bench.swarm_sim.site import CAUSES, Habits, Simulation, SiteResult
 from bench.swarm_sim.sites import MBIT, MIB, SimHost, SimSite, World, draw_site, site_sizes
 from precache.core.images import ImageId
 from precache.core.relays import Form, Relay, RelayKey, RelayMember
@@ -120,11 +120,13 @@ def _run(work: tuple[SimSite, Habits, float, int]) -> SiteResult:
 def _figures(results: Sequence[SiteResult]) -> dict[str, Any]:
     x = sorted(value for result in results for value in result.x)
     kinds: Counter[str] = Counter()
+    late: Counter[str] = Counter()
     seconds: Counter[int] = Counter()
     busy: Counter[int] = Counter()
     called = 0
     for result in results:
         kinds += result.kinds
+        late += result.late
         # The conductors call the hosts of one site after those of another.
         later = called // CALLS_PER_S
         called += result.hosts
@@ -140,6 +142,7 @@ def _figures(results: Sequence[SiteResult]) -> dict[str, Any]:
         "p99": percentile(x, 99),
         "p999": percentile(x, 99.9),
         "most": x[-1],
+        "late_percent": {cause: 100 * late[cause] / len(x) for cause in CAUSES},
         "shares": [percentile(x, step / 10) for step in range(10, 1001, 5)],
         "unfinished": sum(result.unfinished for result in results),
         "copies": mean(result.copies for result in results),

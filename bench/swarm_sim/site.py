@@ -26,6 +26,10 @@ _SAMPLED = 16
 
 LATE_X = 1.5
 
+SEEDER_SLOW, SEEDER_DIED, NO_POWER, STRAGGLER = "a slow seeder", "a dead seeder", "a power loss", "a straggler"
+CAUSES = (SEEDER_DIED, SEEDER_SLOW, NO_POWER, STRAGGLER, "none of these")
+"""What befell the site of a late host; the first of these that did."""
+
 _TAIL_FLOORS, _TAIL_STEPS = 4, 10
 """After so many times the transfer only stragglers are left, and steps may be so many times as long."""
 
@@ -167,7 +171,7 @@ class Simulation:
             self._at(self._now + host.slows_at, lambda: self._slow_down(number))
 
     def _slow_down(self, number: int) -> None:
-        self._befell["its seeder became slow" if self._flow.fetches[number] else "a straggler"] += 1
+        self._befell[SEEDER_SLOW if self._flow.fetches[number] else STRAGGLER] += 1
         self._flow.slow_down(number, self._site.hosts[number].slows_to)
 
     def _die(self, number: int, *, is_reset: bool) -> None:
@@ -176,9 +180,9 @@ class Simulation:
             return
         host.is_alive, host.is_reset = False, is_reset
         if self._flow.fetches[number]:
-            self._befell["its seeder died"] += 1
+            self._befell[SEEDER_DIED] += 1
         elif not is_reset:
-            self._befell["hosts without power"] += 1
+            self._befell[NO_POWER] += 1
         self._left -= 1
         self._flow.stop(number)
         for child, parent in enumerate(self._flow.parent):
@@ -389,8 +393,7 @@ class Simulation:
                 alone = host.slows_at + (size - host.slows_at * host.rate) / (host.rate * host.slows_to)
             result.x.append((state.done_at - host.called_at) / alone)
             result.took.append(state.done_at)
-        order = ("its seeder became slow", "its seeder died", "hosts without power", "a straggler")
-        cause = next((each for each in order if self._befell[each]), "nothing of this")
+        cause = next((each for each in CAUSES if self._befell[each]), CAUSES[-1])
         late = sum(x > LATE_X for x in result.x)
         if late:
             result.late[cause] += late
