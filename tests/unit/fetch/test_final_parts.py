@@ -1,16 +1,16 @@
 """What a fetch announces as final: exactly the bytes of the entry, in order, while the image still arrives."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
 from precache.adapters.images_memory import ImageFaults
 from precache.core.bytes_from import BytesFrom
 from precache.core.errors import DigestMismatch
-from precache.fetch.fetch_rules import FetchRules
 from precache.rules.conversion import LARGEST_ANNOUNCED_BYTES, SMALLEST_ANNOUNCED_BYTES, announced_part_size
 from tests.unit.fetch.throttled import DISK, KINDS, MIB, ThrottledImages, make_image
-from tests.unit.fetch.world import record_of
+from tests.unit.fetch.world import BY_QEMU_IMG, BY_STREAM, record_of
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ class Parts:
         self.size, self.end, self.content = None, 0, b""
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(world, image_of, kind):
+@pytest.mark.parametrize(("kind", "rules"), [*((kind, BY_STREAM) for kind in KINDS), ("qcow2", BY_QEMU_IMG)])
+def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(world, image_of, kind, rules):
     disk_format, _, forces_raw = KINDS[kind]
     data, parts, throttled = image_of(kind), Parts(), []
     record = record_of(data, disk_format, **({"size_bytes": None} if kind == "unknown size" else {}))
@@ -61,7 +61,7 @@ def test_parts_are_announced_while_the_image_arrives_and_are_those_of_the_entry(
         disk_format,
         record=record,
         wrap=wrap,
-        rules=FetchRules(force_raw_images=forces_raw),
+        rules=replace(rules, force_raw_images=forces_raw),
         final_parts=parts,
     )
 
@@ -91,7 +91,7 @@ def test_what_was_announced_of_damaged_data_is_void(world, image_of, kind):
 def test_parts_of_a_conversion_become_larger_only_where_there_is_little_data(world, image_of):
     parts = Parts()
 
-    world.fetch(image_of("qcow2"), "qcow2", rules=FetchRules(decode_while_streaming=False), final_parts=parts)
+    world.fetch(image_of("qcow2"), "qcow2", rules=BY_QEMU_IMG, final_parts=parts)
 
     # 2 MiB of data, then 3 MiB with 1 of data, then 6 with 4, then 3 with 2 each.
     assert parts.ends == [2 * MIB, 5 * MIB, 11 * MIB, 14 * MIB, 17 * MIB, len(DISK)]

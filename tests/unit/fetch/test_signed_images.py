@@ -61,6 +61,7 @@ def test_converted_image_is_checked_by_what_was_downloaded(world, keys, make_ima
 
     path = world.fetch(data, record=record_of(data, "qcow2", signature=good), signatures=checks)
     assert path.read_bytes() == disk_bytes
+    assert world.decoded_by == "qemu-img (its signature is verified)"
     path.unlink()
 
     bad = signature_of(DATA, key, "RSA-PSS", "cert")
