@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from precache.core.bytes_from import BytesFrom
 from precache.core.cache_contents import ImageSize
 from precache.core.errors import (
     ImageNotActive,
@@ -35,6 +34,7 @@ from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
 from precache.fetch.kept_decoding import ResumedDecoding, decoder_of, put_back, take_decoding
 from precache.fetch.rate_limits import RateLimits
+from precache.fetch.received_bytes import ReceivedBytes
 from precache.fetch.result_check import check_as_is, check_converted
 from precache.fetch.sound_attempts import run_until_sound
 from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
@@ -44,7 +44,7 @@ from precache.imagecache.bases import lineage_of, open_base
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.space.disk_usage import allocated_by
-from precache.imagecache.space.space_ledger import SpaceLedger
+from precache.imagecache.space.space_ledger import Promise, SpaceLedger
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
@@ -60,28 +60,6 @@ _log = logging.getLogger(__name__)
 UNKNOWN_SIZE_BYTES = 1  # counts for an image without a size: where nothing fits, it does not fit either
 
 NOT_AS_IS = "it is the kernel or ramdisk of another image, which cannot have disk format {}; use aki, ari or raw"
-
-
-class ReceivedBytes:
-    """Counts the bytes that one fetch reads. One thread adds at a time.
-
-    delta: where some of them come from an older image.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.delta: DeltaImages | None = None
-
-    def add(self, count: int) -> None:
-        self.total += count
-
-    @property
-    def bytes_from(self) -> BytesFrom:
-        """Return from where they came until now, also after the fetch has failed."""
-        delta = self.delta
-        if delta is None:
-            return BytesFrom(image_service=self.total)
-        return BytesFrom(image_service=self.total + delta.digests_bytes - delta.local_bytes, cache=delta.base_bytes)
 
 
 class Fetcher:
@@ -170,55 +148,26 @@ class Fetcher:
         TransferInterrupted; DigestMismatch, NoImageData, ImageTooLong; and all that `watch` raises.
         """
         record = self.look_up(order, watch)
-        target = staging.path(RESULT) if self.is_converted(record.disk_format) else None
-        download, side = staging.path(DOWNLOAD), staging.path(SIDE)
         received = received or ReceivedBytes()
         ledger = staging.ledger or SpaceLedger(directory=staging.directory, clock=self._clock)
-        decoder = decoder_of(record, is_deep=self._rules.deep_inspection)
-        resumed = self._take_decoding(record, staging, decoder)
-        kept_bytes = resumed.state.received_bytes if resumed else 0
-        if staging.kept and not resumed:
-            kept_bytes = staging.kept.take(record, download)
-        why = (
-            None
-            if resumed
-            else why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
-        )
-        sizes = self._sizes(ImageSize.of(record))
-        delta: DeltaImages | None = None
         with ledger.promise(staging.entry, staging.token, staging.make_room) as promise, ExitStack() as closing:
-            space = SpaceCheck(
-                image=record,
-                ledger=ledger,
-                promise=promise,
-                sizes=replace(sizes, is_streamed=bool(resumed) or (sizes.is_streamed and why is None)),
-                reserves_whole_disk=self._rules.reserves_whole_disk,
-                allocated=lambda kind: allocated_by(staging.path(kind)),
-            )
+            attempt = self._first_attempt(record, order, staging, watch, ledger, promise)
             try:
-                space.admit(kept_bytes)
-                attempt = Attempt(
-                    record, order, download, target, space, staging, watch, side, why, decoder, kept_bytes, resumed
-                )
-                if target is None:
-                    delta = received.delta = self._delta(attempt, closing)
-                attempt = replace(attempt, final_parts=final_parts, on_received=received.add, delta=delta)
-                decoded_by = run_until_sound(self._runner, attempt, refetches=self._rules.refetches)
+                attempt.space.admit(attempt.kept_bytes)
+                if attempt.target is None:
+                    received.delta = self._delta(attempt, closing)
+                observed = replace(attempt, final_parts=final_parts, on_received=received.add, delta=received.delta)
+                decoded_by = run_until_sound(self._runner, observed, refetches=self._rules.refetches)
             except BaseException as error:
                 promise.end()
-                written = allocated_by(download, target, side)
-                if resumed and keeps_data(error, kept_bytes):
-                    put_back(record, staging, resumed)
-                remove_files(download, target, side)
-                is_resumed = final_parts is not None and _may_be_resumed(error)
-                if staging.kept and not is_resumed and not keeps_data(error, kept_bytes):
-                    staging.kept.remove(staging.entry)
+                written = allocated_by(attempt.download, attempt.target, attempt.side)
+                _clean_up(attempt, error, is_retried=final_parts is not None and _may_be_resumed(error))
                 if isinstance(error, OSError):
-                    raise space.failure(error, written) from error
+                    raise attempt.space.failure(error, written) from error
                 raise
-        remove_files(side, *([] if target is None else [download]))
-        described = describe(record, is_converted=target is not None)
-        return Fetched(target or download, described, received.bytes_from, decoded_by)
+        remove_files(attempt.side, None if attempt.target is None else attempt.download)
+        described = describe(record, is_converted=attempt.target is not None)
+        return Fetched(attempt.target or attempt.download, described, received.bytes_from, decoded_by)
 
     def space_needed(self, images: Iterable[ImageSize]) -> int:
         sizes = [self._sizes(image) for image in images]
@@ -232,6 +181,43 @@ class Fetcher:
         is_streamed = needs_no_download(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
         is_known = image.size_bytes is not None
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=is_streamed and is_known)
+
+    def _first_attempt(
+        self, record: Image, order: ImageOrder, staging: Staging, watch: Watcher, ledger: SpaceLedger, promise: Promise
+    ) -> Attempt:
+        """Return the attempt that goes on with what is kept of the image."""
+        download = staging.path(DOWNLOAD)
+        decoder = decoder_of(record, is_deep=self._rules.deep_inspection)
+        resumed = self._take_decoding(record, staging, decoder)
+        kept_bytes, why = 0, None
+        if resumed is not None:
+            kept_bytes = resumed.state.received_bytes
+        else:
+            kept_bytes = staging.kept.take(record, download) if staging.kept else 0
+            why = why_qemu_img(record, rules=self._rules, verifies_signatures=self._verifies, kept_bytes=kept_bytes)
+        sizes = self._sizes(ImageSize.of(record))
+        space = SpaceCheck(
+            image=record,
+            ledger=ledger,
+            promise=promise,
+            sizes=replace(sizes, is_streamed=resumed is not None or (sizes.is_streamed and why is None)),
+            reserves_whole_disk=self._rules.reserves_whole_disk,
+            allocated=lambda kind: allocated_by(staging.path(kind)),
+        )
+        return Attempt(
+            record=record,
+            order=order,
+            download=download,
+            target=staging.path(RESULT) if self.is_converted(record.disk_format) else None,
+            space=space,
+            staging=staging,
+            watch=watch,
+            side=staging.path(SIDE),
+            why_qemu_img=why,
+            decoder=decoder,
+            kept_bytes=kept_bytes,
+            resumed=resumed,
+        )
 
     def _take_decoding(self, image: Image, staging: Staging, decoder: str) -> ResumedDecoding | None:
         may_go_on = is_streamed(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
@@ -256,6 +242,19 @@ class Fetcher:
             return None
         _log.info("Image %s: what agrees with image %s in the cache is not requested", record.id, base.image)
         return DeltaImages(self._images, record, digests, base)
+
+
+def _clean_up(attempt: Attempt, error: BaseException, *, is_retried: bool) -> None:
+    """Remove the files of a fetch that has failed. What is kept of the image stays if the next one can use it.
+
+    is_retried: the work goes on soon, with what is kept.
+    """
+    stays = keeps_data(error, attempt.kept_bytes)
+    if attempt.resumed and stays:
+        put_back(attempt.record, attempt.staging, attempt.resumed)
+    remove_files(attempt.download, attempt.target, attempt.side)
+    if attempt.staging.kept and not is_retried and not stays:
+        attempt.staging.kept.remove(attempt.staging.entry)
 
 
 def _may_be_resumed(error: BaseException) -> bool:

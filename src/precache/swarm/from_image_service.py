@@ -8,7 +8,7 @@ from dataclasses import replace
 from precache.core.errors import NotEnoughSpace, RelayFailed
 from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind, Source
-from precache.fetch.fetcher import ReceivedBytes
+from precache.fetch.received_bytes import ReceivedBytes
 from precache.imagecache.staging import Fetched
 from precache.ports.swarm_trust import RootStatement
 from precache.rules.relay_lag import RelayLag
