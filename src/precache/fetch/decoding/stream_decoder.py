@@ -66,7 +66,7 @@ class StreamDecoder:
         self._writers = WindowWriters(
             file=self._file, side=self._side, compression=self._reader.compression, group=group, threads=threads
         )
-        self._windows = OpenWindows(self._writers.write, self._check_interrupt)
+        self._windows = OpenWindows(self._writers.write, self._check_finish)
         self._final_parts = final_parts
         self._announced = 0
         self._replayed_bytes = fed_bytes
@@ -195,8 +195,7 @@ class StreamDecoder:
 
     def _execute(self, actions: Iterable[Action], block: Block | None) -> None:
         for action in actions:
-            if block is None:
-                self._check_interrupt()
+            self._check_finish()
             if isinstance(action, Place):
                 self._place(action, block)
             elif isinstance(action, Spill):
@@ -213,6 +212,11 @@ class StreamDecoder:
             disk_offset, data = disk_offset + whole, data[whole:]
         if data:
             self._windows.add(PlaceCopy(disk_offset, bytes(data)))
+
+    def _check_finish(self) -> None:
+        """Raise Abandoned in an interrupted `finish`; a block is always decoded to its end."""
+        if not self._is_in_block:
+            self._check_interrupt()
 
     def _check_interrupt(self) -> None:
         if self._is_interrupted:
