@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from precache.core.bytes_from import BytesFrom
+from precache.core.errors import Stopped
 from precache.core.orders import OrderOptions
 from precache.core.relays import ReportKind
+from precache.core.stopping import StopReason
 from precache.imagecache.records.entry_record import FROM_HOSTS, FROM_IMAGE_SERVICE
 from precache.imagecache.verification.content_digest import content_digest
 from tests.relay_hosts import BY_SWARM, EVERYTHING, HOLE_BYTES, Site, some_content
@@ -103,12 +105,43 @@ def test_a_job_without_a_swarm_fetches_from_the_image_service(site):
     assert site.planner.reports == []
 
 
-def test_a_converted_image_is_converted_once_and_every_host_has_the_disk(tmp_path):
-    disk, image = tmp_path / "disk.raw", tmp_path / "disk.qcow2"
+def make_qcow2(directory):
+    """Return a path with the disk, and the bytes of a qcow2 of it."""
+    disk, image = directory / "disk.raw", directory / "disk.qcow2"
     disk.write_bytes(DATA + bytes(-len(DATA) % 4096))
     command = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", "-c", str(disk), str(image)]
     subprocess.run(command, check=True, capture_output=True)
-    data = image.read_bytes()
+    return disk, image.read_bytes()
+
+
+def test_a_seeder_of_a_converted_image_that_is_paused_goes_on_and_announces_all_of_it_again(tmp_path):
+    disk, data = make_qcow2(tmp_path)
+    with Site(tmp_path, record_of(data, "qcow2"), data) as site:
+        site.images.until = len(data) // 2
+        one = site.host("one")
+        future = one.cache_image(IMAGE)
+        wait_until(lambda: one.done_bytes == site.images.until)
+        one.stop_task(StopReason.PAUSED, keeps_data=True)
+        with pytest.raises(Stopped):
+            future.result(30)
+        assert one.left() == ["data", "data", "record"]  # one is the side file
+
+        site.images.until += 2 << 20
+        again = one.cache_image(IMAGE)
+        wait_until(lambda: site.images.streams == 2)
+        two = site.host("two")
+        futures = [again, two.cache_image(IMAGE)]
+        wait_until(lambda: two.done_bytes > 0)
+        site.images.until = EVERYTHING
+        paths = [future.result(30) for future in futures]
+
+        assert two.fetched.bytes_from.hosts
+        assert all(path.read_bytes() == disk.read_bytes() for path in paths)
+        assert site.images.sent_bytes == len(data)
+
+
+def test_a_converted_image_is_converted_once_and_every_host_has_the_disk(tmp_path):
+    disk, data = make_qcow2(tmp_path)
     with Site(tmp_path, record_of(data, "qcow2"), data) as site:
         site.images.until = len(data) * 9 // 10
         hosts = [site.host(name) for name in ("one", "two", "three")]
