@@ -25,6 +25,9 @@ _HEAD_BYTES = 64 << 10
 """So much of an image's start is kept when its decoding is paused: as much as readers need of it."""
 
 
+_NO_TIME = "a part of it could not be written in time"
+
+
 def read_head(side: Path) -> bytes:
     """Return the start of an image whose decoding was paused. Raises OSError."""
     fd = os.open(side, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -100,7 +103,9 @@ class DecodedStream:
             if not self._decoder.is_settled:
                 self._decoder.settle(self._head)
         except (Abandoned, NotStreamable, OSError, PrecacheError) as error:
-            _log.warning("What was decoded of image %s is not kept: %s", self._attempt.record.id, error or "no time")
+            _log.warning(
+                "What was decoded of image %s is not kept: %s", self._attempt.record.id, str(error) or _NO_TIME
+            )
             return False
         return True
 
