@@ -1,6 +1,8 @@
 """Tables may come before or after their clusters, and many pieces may wait: the disk is the same."""
 
 import random
+import struct
+import tracemalloc
 
 import pytest
 
@@ -102,3 +104,29 @@ def test_bytes_that_wait_for_more_are_held():
     list(reader.feed(memoryview(image)[: at + 10]))
 
     assert [Spill(spill.file_offset, bytes(spill.data)) for spill in reader.held()] == [Spill(at, image[at : at + 10])]
+
+
+@pytest.mark.long
+def test_a_quarter_of_a_million_scattered_clusters_take_little_memory():
+    bits, tables, per_table = 16, 32, 8192
+    places = list(range(3 + tables, 3 + tables + tables * per_table))
+    random.Random(1).shuffle(places)
+    entries = struct.pack(f">{len(places)}Q", *(1 << 63 | place << bits for place in places))
+    first = struct.pack(f">{tables}Q", *(1 << 63 | 3 + table << bits for table in range(tables)))
+    header = bytearray(build(["plain"], ["l1"]).image[:512])
+    struct.pack_into(">I", header, 20, bits)
+    struct.pack_into(">QIIQQ", header, 24, len(places) << bits, 0, tables, 2 << bits, 1 << bits)
+    image = bytes(header).ljust(2 << bits, b"\0") + first.ljust(1 << bits, b"\0") + entries
+    file_bytes = 3 + tables + len(places) << bits
+    reader = Qcow2Reader(image[: 64 << 10], file_bytes, lambda start, length: image[start : start + length])
+
+    tracemalloc.start()
+    try:
+        for _ in reader.feed(memoryview(image)):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert reader.placed_up_to == 0
+    assert peak < 16 << 20
