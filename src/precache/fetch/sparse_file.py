@@ -160,10 +160,10 @@ def _open(path: Path, creation: int) -> tuple[int, bool]:
 
 
 def _data_runs(block: Block, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Return the longest runs of grains that are not all zero. The last grain may be shorter."""
+    """Return the longest runs of grains that are not all zero. A grain that `end` cuts is looked at as a whole."""
     run_start: int | None = None
     for grain in range(start, end, ALIGNMENT_BYTES):
-        if grain + ALIGNMENT_BYTES <= end and block.is_zero_grain(grain):
+        if block.is_zero_grain(grain):
             if run_start is not None:
                 yield run_start, grain
             run_start = None

@@ -67,6 +67,38 @@ def test_abandoned_decoder_ends_whatever_waits(tmp_path):
         may_write.set()
 
 
+def test_windows_that_wait_for_a_thread_are_few(tmp_path):
+    may_write, code = threading.Event(), deflate(random.Random(6).randbytes(65536))
+    reader = PlanReader([Piece(code, n * 65536, 65536) for n in range(320)], 20 * MIB)
+
+    def write_at(fd, view, offset):
+        assert may_write.wait(10)
+        return os.pwrite(fd, view, offset)
+
+    with Run(tmp_path, reader.reading, write_at=write_at).ending() as run:
+        run.group.start("writer", lambda: run.feed(reader.image))
+        while run.decoder.arrived_bytes < 5 * MIB:
+            assert not run.group.wait(0.01)
+        assert not run.group.wait(0.1)
+        assert run.decoder.arrived_bytes < 8 * MIB
+        may_write.set()
+
+
+def test_decoder_that_could_not_settle_never_does(tmp_path):
+    def refuse(total_bytes):
+        raise OSError(errno.ENOSPC, "refused")
+
+    reader = PlanReader([Piece(deflate(bytes(65536)), 0, 65536), Piece(b"the rest")], MIB)
+
+    with Run(tmp_path, reader.reading, admit=refuse).ending() as run:
+        run.feed(reader.image[:20])
+        with pytest.raises(OSError, match="refused"):
+            run.decoder.settle()
+        with pytest.raises(Abandoned):
+            run.decoder.settle()
+        assert not run.decoder.is_settled
+
+
 def test_truncated_image_fails_at_its_end(tmp_path):
     reader = PlanReader([Piece(bytes(4096), 0)], MIB, failure=Truncated())
 

@@ -15,7 +15,7 @@ from tests.unit.fetch.decoding.plan_reader import PlanReader
 
 
 @given(seed=PLANS["seed"], cluster=PLANS["clusters"], cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_settled_files_go_on_at_any_byte(tmp_path_factory, seed, cluster, cuts):
     def plan():
         rng = random.Random(seed)
