@@ -187,6 +187,19 @@ def test_after_a_kill_in_the_second_run_nothing_is_left(world):
     assert world.left() == []
 
 
+@pytest.mark.parametrize("left", [("keptside-data",), ("kept-data", "keptside-data"), ("kept-record",)])
+def test_files_that_a_kill_has_left_between_two_steps_are_removed(world, left):
+    world.keep_decoding()
+    for path in world.cache.directory.iterdir():
+        if not path.name.endswith(left):
+            path.unlink()
+    assert world.kept.bytes_of(image().id) == 0
+
+    world.kept.clean()
+
+    assert world.left() == []
+
+
 def test_earlier_releases_remove_it_and_its_side_file(world):
     world.keep_decoding()
     record = world.place("kept-record")
