@@ -198,6 +198,21 @@ def disk_error(code):
     return OperationalError("INSERT", {}, original)
 
 
+def test_a_connection_that_breaks_when_it_is_given_back_is_dropped_and_logs_nothing(database, monkeypatch, caplog):
+    broken = database.engine.raw_connection()
+    with monkeypatch.context() as patch:
+        patch.setattr(database.engine.dialect, "do_rollback", refuse)
+        patch.setattr(database.engine.dialect, "do_close", refuse)
+        broken.close()
+
+    assert names(database) == []
+    assert caplog.records == []
+
+
+def refuse(_connection):
+    raise sqlite3.OperationalError("the server has gone away")
+
+
 def test_a_full_disk_is_named_with_advice(database):
     event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA max_page_count = 1"))
     database.close()  # further connections cannot enlarge the file, as on a full disk

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +20,10 @@ from precache.adapters.sql.types import Instant, ServerInstant
 from precache.adapters.sql.urls import check_tls, missing_driver, parse_url
 from precache.core.errors import ChangeUncertain, DatabaseUrlRefused, StoreUnavailable
 from precache.ports.clock import Clock
+
+# It logs a traceback if a connection is broken when it is given back or closed. Then nothing is lost: the transaction
+# has ended, and the connection is dropped. What fails for the caller is raised.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 CONNECTIONS = 20
 """The most connections; a further thread waits for one. The embedded service has about as many threads."""
