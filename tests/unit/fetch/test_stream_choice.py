@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from precache.core.images import Digest
+from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.stream_choice import decoder_name, needs_no_download, why_qemu_img
 from tests.unit.fetch.world import BY_QEMU_IMG, record_of
@@ -27,7 +28,8 @@ UNSAVED = Digest.parse("blake2b", "00" * 64)
         (QCOW2, RULES, {"verifies_signatures": True}, "qemu-img (its signature is verified)"),
         (replace(QCOW2, size_bytes=None), RULES, {}, "qemu-img (its size is unknown)"),
         (replace(QCOW2, digest=UNSAVED), RULES, {}, "qemu-img (its blake2b hash cannot be paused on this host)"),
-        (QCOW2, RULES, {"kept_bytes": 1}, "qemu-img (a part of it was downloaded before)"),
+        (QCOW2, RULES, {"kept_bytes": BLOCK_BYTES - 1}, "stream"),
+        (QCOW2, RULES, {"kept_bytes": BLOCK_BYTES}, "qemu-img (a part of it was downloaded before)"),
     ],
 )
 def test_an_image_is_decoded_while_it_arrives_unless_a_pause_or_a_check_needs_its_file(image, rules, parts, name):
