@@ -32,7 +32,7 @@ BLOCKS = st.one_of(st.just(1 << 20), st.integers(1, 3000).map(lambda size: size 
 
 
 @given(shape=shapes(), block_bytes=BLOCKS, replaces=st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_disk_is_the_one_that_was_written(shape, block_bytes, replaces):
     made = Qcow2Writer(shape)
     decoding = CheckedDecoding(Qcow2Reader, made.image)
@@ -46,7 +46,7 @@ def test_disk_is_the_one_that_was_written(shape, block_bytes, replaces):
 
 
 @given(shape=shapes())
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples // 2)
 def test_writer_of_such_files_agrees_with_qemu_img(shape):
     made = Qcow2Writer(shape)
 
