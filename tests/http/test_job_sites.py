@@ -84,6 +84,20 @@ def test_hosts_of_a_site_below_another_one_are_in_its_chain(world, client, job):
     assert [found["site"], *(host["site"] for host in found["hosts"])] == ["north", "north", "edge1"]
 
 
+def test_sites_come_in_pages(world, client, job):
+    for site in ("east", "north", "south"):
+        relay(world, site, SEEDER)
+
+    first = client.simulate_get(f"/v1/jobs/{job['id']}/sites", query_string="cell=cell1&limit=2").json
+    (link,) = first["sites_links"]
+    second = client.simulate_get(link["href"].removeprefix("http://falconframework.org"))
+    gone = client.simulate_get(f"/v1/jobs/{job['id']}/sites", query_string="marker=x")
+
+    assert [found["site"] for found in first["sites"]] == ["east", "north"]
+    assert ([found["site"] for found in second.json["sites"]], "sites_links" in second.json) == (["south"], False)
+    assert (gone.status_code, "begin again" in gone.text) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("query", "sites"), [("site=south", ["south"]), ("cell=cell2", []), ("cell=cell1", ["north", "south"])]
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from precache.api.calls import Answer, Call
+from precache.api.handlers.job_filters import bad_query
 from precache.api.handlers.job_ids import parse_job_id
+from precache.api.handlers.pages import page
 from precache.api.handlers.views import rfc3339
 from precache.core.relays import MemberState, Relay, RelayMember
 from precache.ports.job_store import JobQueries
@@ -22,15 +24,35 @@ class JobSites:
         self._relays = relays
 
     def index(self, call: Call) -> Answer:
-        """List the relays in which hosts of the job take part, by site and image, with all their hosts."""
-        job = self._queries.get(parse_job_id(call.params["job_id"]))
+        """List the relays in which hosts of the job take part, by site and image, with all their hosts.
+
+        A page at a time: `marker` is the id of the last relay of the page before.
+        """
+        job, marker = self._queries.get(parse_job_id(call.params["job_id"])), call.query.get("marker")
         cell, site = call.query.get("cell"), call.query.get("site")
         found = [
             relay
             for relay in self._relays.relays_of_job(job.id)
             if cell in (None, relay.key.cell) and (site is None or site in sites_of(relay))
         ]
-        return Answer({"sites": [_relay_view(relay, job.image_names.get(relay.key.image)) for relay in found]})
+        return page(
+            call,
+            "sites",
+            f"/v1/jobs/{job.id}/sites",
+            items=lambda limit: _after(found, marker)[:limit],
+            view=lambda relay: _relay_view(relay, job.image_names.get(relay.key.image)),
+            marker=lambda relay: relay.id,
+        )
+
+
+def _after(relays: list[Relay], marker: str | None) -> list[Relay]:
+    """Return those after the one of the marker; all without a marker. Raises InvalidRequest."""
+    if marker is None:
+        return relays
+    ids = [relay.id for relay in relays]
+    if marker not in ids:
+        raise bad_query("marker", marker, "It is of no site of this list, or of one that is forgotten; begin again.")
+    return relays[ids.index(marker) + 1 :]
 
 
 def _relay_view(relay: Relay, image_name: str | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from precache.cli.client.events import ServerEvent
 from precache.cli.client.pages import read_pages
-from precache.cli.client.session import JsonObject, Session, objects
+from precache.cli.client.session import JsonObject, Session
 
 
 class Jobs:
@@ -67,8 +67,7 @@ class Jobs:
 
     def sites(self, job_id: str) -> list[JsonObject]:
         """Return how the job's images go through the hosts of each site by swarm."""
-        url = f"{self._one(job_id)}/sites"
-        return objects(self._session.whole("GET", url), "sites", f"GET {url}")
+        return read_pages(self._session, f"{self._one(job_id)}/sites", "sites", query={})
 
     def tasks(self, job_id: str, *, limit: int = 0, **only: str | Sequence[str] | None) -> list[JsonObject]:
         """Return up to `limit` tasks of the job, in the order of the request; 0 means all.
