@@ -7,6 +7,7 @@ import pytest
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.decoding.placements import Inflate, PlaceSpilled
 from precache.fetch.decoding.windows import OpenWindows, PlaceCopy, length_of
+from precache.fetch.growing_file import Abandoned
 
 MIB = BLOCK_BYTES
 
@@ -18,7 +19,7 @@ def closed():
 
 @pytest.fixture
 def windows(closed):
-    return OpenWindows(closed.append)
+    return OpenWindows(closed.append, check=lambda: None)
 
 
 def test_window_is_closed_when_it_is_full(windows, closed):
@@ -69,3 +70,22 @@ def test_large_cluster_has_a_window_of_its_own(windows, closed):
     windows.add(Inflate(2 * MIB, 2 * MIB, 2 * MIB, b""))
 
     assert [(window.start, window.span_bytes) for window in closed] == [(2 * MIB, 2 * MIB)]
+
+
+def test_stop_between_the_parts_of_a_piece_leaves_the_windows_as_they_are(closed):
+    left = [2]
+
+    def check():
+        left[0] -= 1
+        if left[0] < 0:
+            raise Abandoned
+
+    windows = OpenWindows(closed.append, check)
+    windows.add(PlaceCopy(10, b"earlier"))
+
+    with pytest.raises(Abandoned):
+        windows.add(PlaceSpilled(4 * BLOCK_BYTES, 0, 5 * BLOCK_BYTES))
+    windows.close_all()
+
+    assert [window.start for window in closed] == [4 * BLOCK_BYTES, 0]
+    assert closed[1].pieces == [PlaceCopy(10, b"earlier")]
