@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from precache.fetch.decoding.placements import NotStreamable, Truncated
 from precache.fetch.qcow2.reader import Qcow2Reader
-from tests.disk_images.checked_decoding import MOST_STORED_BYTES, CheckedDecoding, Decoded
+from tests.disk_images.checked_decoding import MOST_STORED_BYTES, CheckedDecoding, Decoded, decode_checked
+from tests.disk_images.making import put
 from tests.disk_images.qcow2_layouts import converted
 from tests.disk_images.qcow2_mutants import Change, changed
-from tests.disk_images.qcow2_reference import disk_of
+from tests.disk_images.qcow2_reference import Reference, disk_of
 from tests.disk_images.qcow2_writer import Qcow2Writer, Shape
 from tests.unit.fetch.qcow2.small_images import foreign_images, small_images
 
@@ -56,6 +57,25 @@ def test_damaged_image_is_read_as_by_qemu_img_or_left_to_it(number, changes):
     if decoded and decoded.disk is not None:
         assert decoded.disk_bytes <= MOST_STORED_BYTES
         assert decoded.disk == converted(image)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "entry", "bitmap"),
+    [
+        pytest.param(0, None, 1 << 32 | 1, id="stored and zero"),
+        pytest.param(0, 0, 1, id="stored nowhere"),
+        pytest.param(2, 1, 0, id="zero by its entry"),
+        pytest.param(1, None, 1, id="compressed and stored"),
+    ],
+)
+def test_subclusters_that_contradict_their_entry_are_left_to_qemu_img(cluster, entry, bitmap):
+    """None for the entry: as it is. The clusters are plain, compressed, and not there."""
+    image = Qcow2Writer(Shape("pc-", cluster_bits=14, is_extended=True, order="as by qemu")).image
+    at = (Reference(image).l1_table()[0] & 0x00FFFFFFFFFFFE00) + 16 * cluster
+    damaged = put(image, at + 8, ">Q", bitmap)
+
+    with pytest.raises(NotStreamable):
+        decode_checked(Qcow2Reader, bytes(damaged if entry is None else put(damaged, at, ">Q", entry)))
 
 
 @pytest.mark.parametrize("cluster_bits", [9, 16])
