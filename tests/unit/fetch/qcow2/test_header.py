@@ -50,6 +50,11 @@ def extension(kind, length, at=EXTENSIONS_AT):
     return lambda data: put(data, at, ">II", kind, length)
 
 
+def after_unknown(kind):
+    """Put an extension far from the header, after one that is skipped."""
+    return lambda data: extension(kind, 4, at=EXTENSIONS_AT + 8 + 20_000)(extension(0x12345678, 20_000)(data))
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -99,6 +104,7 @@ def extension(kind, length, at=EXTENSIONS_AT):
         pytest.param(extension(0x0537BE77, 16), "encryption", id="encryption by its extension"),
         pytest.param(extension(0x23852875, 24), "bitmaps", id="bitmaps by their extension"),
         pytest.param(extension(0x44415441, 4), "a data file", id="data file by its extension"),
+        pytest.param(after_unknown(0x44415441), "a data file", id="data file by a later extension"),
         pytest.param(extension(0x12345678, 1 << 20), "extension that is too long", id="long extension"),
     ],
 )
