@@ -171,7 +171,7 @@ class KeptDownloads:
         try:
             with self._changes:
                 earlier = self._files.read_record(entry)
-                if earlier is not None and earlier.is_of(image):
+                if earlier is not None and (earlier.is_of(image) or earlier.form):
                     record = replace(record, jobs=_joined(earlier.jobs, record.jobs))
                 store(record)
         except OSError as error:

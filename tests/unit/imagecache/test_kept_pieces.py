@@ -106,6 +106,16 @@ def test_pieces_stay_as_long_as_a_paused_job_wants_them(world):
     assert world.left() == []
 
 
+def test_a_download_that_takes_the_place_of_pieces_stays_for_the_jobs_that_paused_the_pieces(world):
+    begin(world).unlink()
+    world.kept.claim(image().id, "paused")
+
+    assert world.keep(image(), job="another")
+    world.kept.remove_of_job("another")
+
+    assert world.kept.bytes_of(image().id) == 10
+
+
 @pytest.mark.parametrize("limits", [{"images": 0}, {"total_bytes": SIZE - 1}])
 def test_what_may_not_be_kept_is_not(tmp_path, limits):
     world = World(tmp_path, **limits)
