@@ -21,6 +21,7 @@ from precache.core.operation_result import OperationResult
 from precache.core.orders import ImageOrder, OrderOptions
 from precache.core.pins import Pin
 from precache.core.stopping import StopReason
+from precache.imagecache.kept_downloads import KeptDownloads
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.staging import Fetched, Staging
 from precache.ports.progress import Watcher
@@ -53,7 +54,7 @@ class SmallImages:
         watch(Phase.PUBLISHING, SIZE_BYTES, SIZE_BYTES)
         return Fetched(path, EntryRecord(image=order.image))
 
-    def space_needed(self, images: Iterable[ImageSize]) -> int:
+    def space_needed(self, images: Iterable[ImageSize], kept: KeptDownloads) -> int:
         return sum(image.size_bytes or 0 for image in images)
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:

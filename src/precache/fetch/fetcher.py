@@ -32,7 +32,7 @@ from precache.fetch.delta import DeltaImages, piece_digests
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.final_parts import FinalParts
 from precache.fetch.inspect import UNSUPPORTED
-from precache.fetch.kept_decoding import ResumedDecoding, decoder_of, put_back, take_decoding
+from precache.fetch.kept_decoding import decoder_of, put_back, sizes_with_kept, take_decoding
 from precache.fetch.rate_limits import RateLimits
 from precache.fetch.received_bytes import ReceivedBytes
 from precache.fetch.result_check import check_as_is, check_converted
@@ -41,6 +41,8 @@ from precache.fetch.space import DOWNLOAD, RESULT, SIDE, SpaceCheck
 from precache.fetch.sparse_file import WriteAt
 from precache.fetch.stream_choice import is_streamed, needs_no_download, why_qemu_img
 from precache.imagecache.bases import lineage_of, open_base
+from precache.imagecache.kept_downloads import KeptDownloads
+from precache.imagecache.kept_record import KeptDownloadRecord
 from precache.imagecache.records.entry_record import FROM_IMAGE_SERVICE, EntryRecord
 from precache.imagecache.records.entry_records import EntryRecords
 from precache.imagecache.space.disk_usage import allocated_by
@@ -169,8 +171,8 @@ class Fetcher:
         described = describe(record, is_converted=attempt.target is not None)
         return Fetched(attempt.target or attempt.download, described, received.bytes_from, decoded_by)
 
-    def space_needed(self, images: Iterable[ImageSize]) -> int:
-        sizes = [self._sizes(image) for image in images]
+    def space_needed(self, images: Iterable[ImageSize], kept: KeptDownloads) -> int:
+        sizes = [self._remaining_sizes(image, kept.record_of(image.image)) for image in images]
         return space_needed_for_all(sizes, reserves_whole_disk=self._rules.reserves_whole_disk)
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
@@ -182,13 +184,23 @@ class Fetcher:
         is_known = image.size_bytes is not None
         return FileSizes(image.size_bytes or UNKNOWN_SIZE_BYTES, result_bytes, is_streamed=is_streamed and is_known)
 
+    def _remaining_sizes(self, image: ImageSize, kept: KeptDownloadRecord | None) -> FileSizes:
+        sizes = self._sizes(image)
+        return sizes if kept is None else sizes_with_kept(sizes, kept, decoder=self._decoder_of(image.disk_format))
+
+    def _decoder_of(self, disk_format: str | None) -> str | None:
+        """Return which decoder goes on with what is kept of images of this format; None if qemu-img reads them."""
+        if not is_streamed(disk_format, rules=self._rules, verifies_signatures=self._verifies):
+            return None
+        return decoder_of(disk_format, is_deep=self._rules.deep_inspection)
+
     def _first_attempt(
         self, record: Image, order: ImageOrder, staging: Staging, watch: Watcher, ledger: SpaceLedger, promise: Promise
     ) -> Attempt:
         """Return the attempt that goes on with what is kept of the image."""
         download = staging.path(DOWNLOAD)
-        decoder = decoder_of(record, is_deep=self._rules.deep_inspection)
-        resumed = self._take_decoding(record, staging, decoder)
+        decoder = self._decoder_of(record.disk_format)
+        resumed = None if decoder is None else take_decoding(record, staging, decoder=decoder)
         kept_bytes, why = 0, None
         if resumed is not None:
             kept_bytes = resumed.state.received_bytes
@@ -214,14 +226,10 @@ class Fetcher:
             watch=watch,
             side=staging.path(SIDE),
             why_qemu_img=why,
-            decoder=decoder,
+            decoder=decoder or "",
             kept_bytes=kept_bytes,
             resumed=resumed,
         )
-
-    def _take_decoding(self, image: Image, staging: Staging, decoder: str) -> ResumedDecoding | None:
-        may_go_on = is_streamed(image.disk_format, rules=self._rules, verifies_signatures=self._verifies)
-        return take_decoding(image, staging, decoder=decoder) if may_go_on else None
 
     def _delta(self, attempt: Attempt, closing: ExitStack) -> DeltaImages | None:
         """Return what takes from an older image in the cache; None if there is none, or no digests of the pieces.

@@ -6,14 +6,16 @@ one before, if both are of the same release.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 from precache.core.images import Image
+from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.resumable_hash import ResumableHash
 from precache.fetch.space import RESULT, SIDE
-from precache.imagecache.kept_record import DecodingState
+from precache.imagecache.kept_record import DecodingState, KeptDownloadRecord
 from precache.imagecache.staging import Staging
+from precache.rules.space import FileSizes
 
 
 @dataclass(slots=True)
@@ -27,9 +29,25 @@ class ResumedDecoding:
     is_open: bool = False
 
 
-def decoder_of(image: Image, *, is_deep: bool) -> str:
+def decoder_of(disk_format: str | None, *, is_deep: bool) -> str:
     """Return what the files of a decoding depend on. is_deep: whether the image was inspected before."""
-    return f"{image.disk_format} of {version('precache')}{', inspected' if is_deep else ''}"
+    return f"{disk_format} of {version('precache')}{', inspected' if is_deep else ''}"
+
+
+def sizes_with_kept(sizes: FileSizes, record: KeptDownloadRecord, *, decoder: str | None) -> FileSizes:
+    """Return the sizes of the fetch that goes on with what this record describes, or removes it.
+
+    decoder: which one may go on with a decoding; None if none may.
+    """
+    if record.decoding is not None:
+        goes_on = record.decoding.decoder == decoder
+        kept_bytes = record.decoding.result.occupied_bytes if goes_on else record.occupied_bytes
+        return replace(sizes, is_streamed=goes_on or sizes.is_streamed, kept_bytes=kept_bytes)
+    if record.form or not sizes.is_streamed:
+        return replace(sizes, kept_bytes=record.received_bytes)
+    # The way of a download is chosen with its first block.
+    is_download = record.received_bytes >= BLOCK_BYTES
+    return replace(sizes, is_streamed=not is_download, kept_bytes=record.received_bytes if is_download else 0)
 
 
 def take_decoding(image: Image, staging: Staging, *, decoder: str) -> ResumedDecoding | None:

@@ -49,17 +49,14 @@ class KeptDownloads:
 
     def bytes_of(self, image: ImageId) -> int:
         """Return how much of the image is kept."""
-        entry = entry_name(image)
-        record = self._files.read_record(entry)
-        return record.received_bytes if record is not None and self._files.has_data(entry) else 0
+        record = self.record_of(image)
+        return 0 if record is None else record.received_bytes
 
-    def occupied_bytes(self, image: ImageId) -> int:
-        """Return how much of the space that a fetch of the image needs is occupied by what is kept."""
+    def record_of(self, image: ImageId) -> KeptDownloadRecord | None:
+        """Return what is kept of the image; None if nothing is."""
         entry = entry_name(image)
         record = self._files.read_record(entry)
-        if record is None or not self._files.has_data(entry):
-            return 0
-        return record.received_bytes if record.decoding is None else record.decoding.result.occupied_bytes
+        return record if self._files.has_data(entry) else None
 
     def bytes_of_pieces(self, image: ImageId, form: str) -> int:
         """Return how much of the image in this form is kept as pieces from other hosts."""

@@ -143,8 +143,11 @@ class EntryFetcher(Protocol):
         """
         ...
 
-    def space_needed(self, images: Iterable[ImageSize]) -> int:
-        """Return the bytes that must be free before these images are fetched, one after another; read nothing."""
+    def space_needed(self, images: Iterable[ImageSize], kept: KeptDownloads) -> int:
+        """Return the bytes that must be free before these images are fetched, one after another; read no image.
+
+        kept: what is on the disk of them already.
+        """
         ...
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:

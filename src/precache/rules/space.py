@@ -12,11 +12,13 @@ class FileSizes:
 
     result_bytes: of the converted file; 0 if nothing is converted or it is not known.
     is_streamed: the image is decoded while it arrives; there is no file of the download.
+    kept_bytes: what these files have on the disk already, from a fetch that was paused.
     """
 
     download_bytes: int
     result_bytes: int = 0
     is_streamed: bool = False
+    kept_bytes: int = 0
 
 
 def counted_sizes(sizes: FileSizes, *, reserves_whole_disk: bool) -> FileSizes:
@@ -36,18 +38,18 @@ def counted_sizes(sizes: FileSizes, *, reserves_whole_disk: bool) -> FileSizes:
 def space_needed(sizes: FileSizes, *, reserves_whole_disk: bool) -> int:
     """Return the bytes that must be free for one fetch."""
     counted = counted_sizes(sizes, reserves_whole_disk=reserves_whole_disk)
-    return counted.download_bytes + counted.result_bytes
+    return max(0, counted.download_bytes + counted.result_bytes - sizes.kept_bytes)
 
 
 def space_needed_for_all(images: Iterable[FileSizes], *, reserves_whole_disk: bool) -> int:
     """Return the bytes that must be free for several fetches, one after another.
 
     After each fetch one file stays: the result, or the download if nothing was converted. Each fetch needs its space
-    beside the files that stay.
+    beside the files that stay. What is kept of an image is of use to this image alone.
     """
-    needed = kept = 0
+    needed = added = 0
     for sizes in images:
         counted = counted_sizes(sizes, reserves_whole_disk=reserves_whole_disk)
-        needed = max(needed, kept + counted.download_bytes + counted.result_bytes)
-        kept += counted.result_bytes or counted.download_bytes
+        needed = max(needed, added + space_needed(sizes, reserves_whole_disk=reserves_whole_disk))
+        added += max(0, (counted.result_bytes or counted.download_bytes) - sizes.kept_bytes)
     return needed

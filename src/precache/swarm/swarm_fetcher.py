@@ -21,6 +21,7 @@ from precache.core.orders import ImageOrder
 from precache.core.relays import Assignment, Form
 from precache.core.work_context import current_work
 from precache.fetch.attempt_runner import POLL_SECONDS, watched
+from precache.imagecache.kept_downloads import KeptDownloads
 from precache.imagecache.records.entry_record import EntryRecord
 from precache.imagecache.served_entries import ServedEntries
 from precache.imagecache.staging import Fetched, Staging
@@ -110,8 +111,8 @@ class SwarmFetcher:
             self.served.add(relay, work.offered, staging.directory / staging.entry, work.reports)
         return fetched
 
-    def space_needed(self, images: Iterable[ImageSize]) -> int:
-        return self._host.fetcher.space_needed(images)
+    def space_needed(self, images: Iterable[ImageSize], kept: KeptDownloads) -> int:
+        return self._host.fetcher.space_needed(images, kept)
 
     def offer_cached(self, order: ImageOrder, entry: Path, record: EntryRecord | None) -> None:
         """Serve an entry that was in the cache already, if a conductor has signed what it is; do not wait."""

@@ -187,14 +187,11 @@ class LibvirtDriver:
         self._check_caching()
         held = frozenset(each.image for each in images if self._cache.holds(each.image))
         missing = [each for each in images if each.image not in held]
-        # What is kept of paused downloads is on the disk already.
-        kept_bytes = sum(self._cache.kept.occupied_bytes(each.image) for each in missing)
-        needed_bytes = max(self._fetcher.space_needed(missing) - kept_bytes, 0)
         sizes = {image: size for image in held if (size := self._cache.held_bytes(image)) is not None}
         space = self._cache.free_space(each.image for each in missing)
         return CacheContents(
             held=held,
-            needed_bytes=needed_bytes,
+            needed_bytes=self._fetcher.space_needed(missing, self._cache.kept),
             free_bytes=space.free_bytes,
             promised_bytes=space.promised_bytes,
             reserve_bytes=space.reserve_bytes,

@@ -30,6 +30,9 @@ from precache.core.errors import (
 from precache.core.jobs import Phase
 from precache.fetch.fetch_rules import FetchRules
 from precache.fetch.fetcher import Fetcher
+from precache.imagecache.entry_lock import EntryLocks
+from precache.imagecache.keep_limits import KeepLimits
+from precache.imagecache.kept_downloads import KeptDownloads
 from tests.unit.fetch.world import BY_QEMU_IMG, BY_STREAM, IMAGE, disk_with, record_of, sha512
 
 MIB = 1 << 20
@@ -309,7 +312,9 @@ def test_vmdk_needs_space_for_a_download_because_its_format_does_not_tell_what_d
 def refuse_exactly_what_does_not_fit(world, data, disk_format, disk_bytes, rules):
     record = record_of(data, disk_format, virtual_size_bytes=len(disk_bytes))
     fetcher = Fetcher(images=MemoryImages(images={}), clock=world.clock, rules=rules)
-    needed = fetcher.space_needed([ImageSize.of(record)])
+    locks = EntryLocks(directory=world.cache / "locks", clock=world.clock)
+    kept = KeptDownloads(directory=world.cache, locks=locks, clock=world.clock, limits=KeepLimits())
+    needed = fetcher.space_needed([ImageSize.of(record)], kept)
 
     with pytest.raises(NotEnoughSpace):
         world.fetch(data, record=record, rules=rules, disk=disk_with(needed - 1))

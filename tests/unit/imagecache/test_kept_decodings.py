@@ -219,7 +219,7 @@ def test_it_counts_by_what_it_has_on_the_disk(tmp_path):
 
     assert world.keep_decoding()
     assert world.numbers(1, 2) == [1, 2]
-    assert world.kept.occupied_bytes(image().id) == 1 << 16
+    assert world.kept.record_of(image().id).decoding.result.occupied_bytes == 1 << 16
 
     world.keep(image(3), received_bytes=11)
     assert world.numbers(1, 2, 3) == [3]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from precache.rules.space import FileSizes, space_needed, space_needed_for_all
 
-SIZES = st.builds(FileSizes, st.integers(0, 1 << 50), st.integers(0, 1 << 50))
+AMOUNTS = st.integers(0, 1 << 50)
+SIZES = st.builds(FileSizes, AMOUNTS, AMOUNTS, st.booleans(), AMOUNTS)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,11 @@ SIZES = st.builds(FileSizes, st.integers(0, 1 << 50), st.integers(0, 1 << 50))
         (True, [FileSizes(50), FileSizes(100, 700)], 850),
         (True, [FileSizes(50), FileSizes(60)], 110),
         (False, [FileSizes(100, 700), FileSizes(50)], 150),
+        # What is kept of one image makes no room for another one.
+        (True, [FileSizes(100, 700, kept_bytes=100)], 700),
+        (True, [FileSizes(100, 700), FileSizes(50, kept_bytes=50)], 800),
+        (True, [FileSizes(50, kept_bytes=50), FileSizes(100, 700)], 800),
+        (False, [FileSizes(100, 700, is_streamed=True, kept_bytes=300), FileSizes(150)], 150),
     ],
 )
 def test_each_fetch_needs_its_space_beside_the_files_that_stay(reserves, images, needed):
