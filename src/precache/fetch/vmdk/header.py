@@ -33,6 +33,8 @@ _DESCRIPTOR_BYTES = 20 * SECTOR_BYTES
 
 _TYPE = re.compile(rb'^createType="streamOptimized"\r?$', re.MULTILINE)
 _CID = re.compile(rb"^CID=[0-9a-f]{1,8}\r?$", re.MULTILINE)
+_PARENT_FILE = b"parentFileNameHint"
+"""qemu takes what follows this for the name of a parent wherever it stands, also in a comment."""
 _NO_PARENT = re.compile(rb"^parentCID=ffffffff\r?$", re.MULTILINE)
 
 MARKER = struct.Struct("<QII")
@@ -123,6 +125,8 @@ def read_head(head: bytes, file_bytes: int) -> Header:
     reason = vmdk.why_unusable(Content(len(head), lambda offset, length: head[offset : offset + length]))
     if reason is not None:
         raise NotStreamable(reason)
+    if _PARENT_FILE in text:
+        raise NotStreamable(_NOT_PLAIN.format("descriptor"))
     return header
 
 

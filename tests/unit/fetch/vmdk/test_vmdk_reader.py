@@ -177,6 +177,7 @@ _FROM_THE_START = {
     "other type": _descriptor(CREATE_TYPE, b'createType="monolithicSparse"'),
     "a parent": _descriptor(b"parentCID=ffffffff", b"parentCID=12345678"),
     "a parent by name": _descriptor(CREATE_TYPE, CREATE_TYPE + b'\nparentFileNameHint="a.vmdk"'),
+    "a parent in a comment": _descriptor(CREATE_TYPE, CREATE_TYPE + b'\n#parentFileNameHint="a.vmdk"'),
     "two extents": _descriptor(CREATE_TYPE, CREATE_TYPE + b'\nRW 9 SPARSE "b"\nRW 9 SPARSE "c"'),
     "no identity": _descriptor(b"\nCID=", b"\nCIX="),
 }
