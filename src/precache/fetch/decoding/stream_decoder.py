@@ -66,7 +66,7 @@ class StreamDecoder:
         self._writers = WindowWriters(
             file=self._file, side=self._side, compression=self._reader.compression, group=group, threads=threads
         )
-        self._windows = OpenWindows(self._writers.write, self._check_finish)
+        self._windows = OpenWindows(self._writers.write, self._check)
         self._final_parts = final_parts
         self._announced = 0
         self._replayed_bytes = fed_bytes
@@ -195,7 +195,7 @@ class StreamDecoder:
 
     def _execute(self, actions: Iterable[Action], block: Block | None) -> None:
         for action in actions:
-            self._check_finish()
+            self._check()
             if isinstance(action, Place):
                 self._place(action, block)
             elif isinstance(action, Spill):
@@ -213,8 +213,12 @@ class StreamDecoder:
         if data:
             self._windows.add(PlaceCopy(disk_offset, bytes(data)))
 
-    def _check_finish(self) -> None:
-        """Raise Abandoned in an interrupted `finish`; a block is always decoded to its end."""
+    def _check(self) -> None:
+        """Raise what a thread has failed with; Abandoned if that is so, or in an interrupted `finish`.
+
+        A block is decoded to its end if it is only interrupted.
+        """
+        self._writers.check()
         if not self._is_in_block:
             self._check_interrupt()
 
@@ -229,6 +233,8 @@ class StreamDecoder:
     def _announce(self) -> None:
         if self._final_parts is None:
             return
+        # If this block took long, the next attempt may have begun, with a file of which nothing is final.
+        self._writers.check()
         end = min(self._reader.placed_up_to, self.disk_bytes - 1)
         end = self._writers.first_offset(self._windows.first_offset(end))
         if end >= self._announced + _ANNOUNCED_STEP_BYTES:

@@ -39,7 +39,7 @@ class WindowWriters:
         self._start()
         with self._changed:
             self._changed.wait_for(lambda: self._has_room_for(window) or self._is_stopped)
-            self._check()
+            self.check()
             self._waiting.append(window)
             self._busy.add(window.first_offset)
             self._changed.notify_all()
@@ -48,7 +48,7 @@ class WindowWriters:
         """Return when all windows are written. Raises as `write`."""
         with self._changed:
             self._changed.wait_for(lambda: not self._busy or self._is_stopped)
-            self._check()
+            self.check()
 
     def first_offset(self, end: int) -> int:
         """Return the smallest disk offset of the windows that are not written yet, at most `end`."""
@@ -68,9 +68,11 @@ class WindowWriters:
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise Abandoned if that is so, and what a thread has failed with."""
-        with self._changed:
-            self._check()
+        """Raise Abandoned if that is so, and what a thread has failed with. Called often: it takes no lock."""
+        if self._failure is not None:
+            raise self._failure
+        if self._is_abandoned:
+            raise Abandoned
 
     def _has_room_for(self, window: Window) -> bool:
         return sum(each.span_bytes for each in (window, *self._waiting)) <= _MOST_WAITING_BYTES
@@ -100,7 +102,7 @@ class WindowWriters:
     def _take(self) -> Window | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_ended or self._is_stopped)
-            self._check()
+            self.check()
             if not self._waiting:
                 return None
             window = self._waiting.popleft()
@@ -131,12 +133,6 @@ class WindowWriters:
     @property
     def _is_stopped(self) -> bool:
         return self._is_abandoned or self._failure is not None
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._is_abandoned:
-            raise Abandoned
 
 
 def _runs(window: Window) -> list[list[Piece]]:

@@ -13,7 +13,7 @@ from precache.background.task_group import TaskGroup
 from precache.fetch.decoding.placements import NotStreamable, Truncated
 from precache.fetch.decoding.stream_decoder import StreamDecoder
 from precache.fetch.growing_file import Abandoned
-from tests.unit.fetch.decoding.decoding_run import MIB, Run, decode, deflate, wait
+from tests.unit.fetch.decoding.decoding_run import MIB, Parts, Run, decode, deflate, wait
 from tests.unit.fetch.decoding.plan_reader import Piece, PlanReader
 
 
@@ -65,6 +65,26 @@ def test_abandoned_decoder_ends_whatever_waits(tmp_path):
             run.decoder.settle()
         assert not run.decoder.is_settled
         may_write.set()
+
+
+@pytest.mark.parametrize(("abandoned_at", "ends"), [(0, [0]), (MIB, [0, MIB])])
+def test_decoder_that_is_abandoned_in_a_block_does_nothing_more(tmp_path, abandoned_at, ends):
+    """A slow write may end when the next attempt has begun, which has files and announcements of its own."""
+    disk = random.Random(9).randbytes(2 * MIB)
+    pieces = [Piece(disk[:MIB], 0), Piece(disk[MIB:][: MIB // 2], MIB), Piece(b"a table".ljust(4096, b"."))]
+    reader, parts = PlanReader(pieces, 2 * MIB, unit_bytes=4096, placed_up_to=MIB), Parts(disk)
+
+    def write_at(fd, view, offset):
+        if offset == abandoned_at:
+            run.decoder.abandon()
+        return os.pwrite(fd, view, offset)
+
+    run = Run(tmp_path, reader.reading, final_parts=parts, write_at=write_at)
+    with run.ending(), pytest.raises(Abandoned):
+        run.feed(reader.image)
+
+    assert parts.ends == ends
+    assert not run.side.exists()
 
 
 def test_windows_that_wait_for_a_thread_are_few(tmp_path):
