@@ -16,6 +16,9 @@ _FIRST_STEP_BYTES = 1 << 20
 _LARGEST_STEP_BYTES = 64 << 20
 """How much space is requested at once: little for the usual image, and not too often for others."""
 
+ReadAt = Callable[[int, list[memoryview], int], int]
+"""os.preadv, or a replacement in tests."""
+
 
 def _admit_all(_total_bytes: int) -> None:
     """Set no limit."""
@@ -29,6 +32,7 @@ class SideFile:
         path: Path,
         *,
         write_at: WriteAt = os.pwrite,
+        read_at: ReadAt = os.preadv,
         admit: Callable[[int], None] = _admit_all,
         is_kept: bool = False,
     ) -> None:
@@ -36,7 +40,7 @@ class SideFile:
 
         is_kept: the file is there, from an earlier fetch. Raises OSError.
         """
-        self._path, self._write_at, self._admit = path, write_at, admit
+        self._path, self._write_at, self._read_at, self._admit = path, write_at, read_at, admit
         self._fd = self._open(0) if is_kept else -1
         self._last_page = -1
         self.spilled_bytes = os.fstat(self._fd).st_blocks * 512 if is_kept else 0
@@ -53,15 +57,17 @@ class SideFile:
             data, file_offset = data[written:], file_offset + written
 
     def read(self, file_offset: int, length: int) -> bytes:
-        """Return so many bytes; zeros where nothing was written."""
-        if self._fd < 0:
-            return bytes(length)
-        return os.pread(self._fd, length, file_offset).ljust(length, b"\0")
+        """Return so many bytes; zeros where nothing was written. Raises OSError."""
+        data = bytearray(length)
+        self.read_into(memoryview(data), file_offset)
+        return bytes(data)
 
     def read_into(self, view: memoryview, file_offset: int) -> None:
         """Fill the view as `read`."""
-        count = os.preadv(self._fd, [view], file_offset) if self._fd >= 0 else 0
-        view[count:] = bytes(len(view) - count)
+        # A read that meets a bad sector returns what comes before it. So only a read of nothing shows the end.
+        while view and self._fd >= 0 and (count := self._read_at(self._fd, [view], file_offset)):
+            view, file_offset = view[count:], file_offset + count
+        view[:] = bytes(len(view))
 
     def flush(self) -> None:
         """Write all data to the disk before returning."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 from precache.fetch.decoding.side_file import SideFile
@@ -25,6 +28,31 @@ def test_what_was_not_written_is_zero(side, written):
     side.read_into(view, 4)
 
     assert side.read(4, 20) == bytes(view) == (b"\0" * 6 + b"abc" if written else b"").ljust(20, b"\0")
+
+
+def test_bad_sector_is_an_error_and_no_zeros(tmp_path):
+    def read_at(fd, views, offset):
+        """Return what comes before the bad sector, as the kernel does; only the next read fails."""
+        if offset >= 4096:
+            raise OSError(errno.EIO, "Input/output error")
+        return os.preadv(fd, [views[0][: 4096 - offset]], offset)
+
+    side = SideFile(tmp_path / "side", read_at=read_at)
+    side.write(0, memoryview(b"x" * 8192))
+
+    with pytest.raises(OSError, match="Input/output"):
+        side.read(4000, 1000)
+    with pytest.raises(OSError, match="Input/output"):
+        side.read_into(memoryview(bytearray(1000)), 4000)
+    side.close()
+
+
+def test_reads_that_end_early_go_on(tmp_path):
+    side = SideFile(tmp_path / "side", read_at=lambda fd, views, offset: os.preadv(fd, [views[0][:3]], offset))
+    side.write(0, memoryview(b"0123456789"))
+
+    assert side.read(1, 12) == b"123456789".ljust(12, b"\0")
+    side.close()
 
 
 def test_space_is_counted_in_whole_pages(side):
