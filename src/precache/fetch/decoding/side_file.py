@@ -75,9 +75,9 @@ class SideFile:
             os.fsync(self._fd)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        fd, self._fd = self._fd, -1  # as in `SparseFile`
+        if fd >= 0:
+            os.close(fd)
 
     def _open(self, creation: int) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | creation, 0o666)
