@@ -1,7 +1,7 @@
 """An image from its first block on: its head decides whether it is decoded while it arrives, or gets a file.
 
 The head is inspected before a reader of its format sees it. Nothing is fetched twice for the choice: the first block
-goes on to what was chosen.
+goes on to what was chosen. Of one that a pause has cut nothing is decided: it is kept in a file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from precache.background.task_group import TaskGroup
 from precache.core.images import Image
 from precache.fetch.attempt import Attempt
-from precache.fetch.blocks import Block
+from precache.fetch.blocks import BLOCK_BYTES, Block
 from precache.fetch.decoded_stream import DecodedStream, read_head
 from precache.fetch.decoding.placements import NotStreamable
 from precache.fetch.download_file import DownloadFile
@@ -88,10 +88,7 @@ class ArrivingImage:
             self._file.start()
 
     def append(self, block: Block, *, is_written: bool = False) -> None:
-        """Take the next block; the first one has at least as much of the image as its format needs to be recognised.
-
-        Raises as `inspect`, `DecodedStream`, and for a file as `SparseFile`.
-        """
+        """Take the next block. Raises as `inspect`, `DecodedStream`, and for a file as `SparseFile`."""
         if self._chosen is None:
             self._choose(bytes(block.view[: block.length]))
         self._sink.append(block, is_written=is_written)
@@ -144,6 +141,11 @@ class ArrivingImage:
         return self._chosen
 
     def _choose(self, head: bytes) -> None:
+        if len(head) < BLOCK_BYTES and len(head) != self._attempt.record.size_bytes:
+            # What comes next is not there, so an inspector may miss what it would refuse; and no other block follows.
+            self._file = self._open_file()
+            self._go_on_with(self._file)
+            return
         try:
             self._go_on_with(self._open_stream(head))
         except NotStreamable as reason:

@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from precache.core.errors import DigestMismatch
+from precache.core.errors import DigestMismatch, UnsafeImage
 from precache.core.jobs import Phase
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
-from tests.disk_images.making import put
+from tests.disk_images.making import put, vmware_stream
 from tests.unit.fetch.test_final_parts import Parts
 from tests.unit.fetch.test_paused_downloads import Way, World, convert
 from tests.unit.fetch.world import IMAGE, sha512
@@ -69,6 +69,19 @@ def test_wherever_it_is_paused_only_the_rest_is_requested(tmp_path, images, kind
     assert world.decoded_by == "stream"
 
 
+def test_an_image_that_is_paused_in_its_first_block_is_inspected_when_that_has_arrived(tmp_path):
+    image = bytearray(vmware_stream(DISK))
+    image[32 << 10 : (32 << 10) + 6] = b"\x01CD001"  # tools may take it for an ISO image
+    world = World(tmp_path, Way("vmdk", bytes(image), DISK))
+    world.images.until = 20_000  # before what says so
+    world.pause(at=20_000)
+
+    with pytest.raises(UnsafeImage, match="does not match disk_format"):
+        world.fetch()
+
+    assert world.left() == []
+
+
 def test_pause_before_the_entry_is_published_loses_nothing(world):
     def publishes(phase, *_):
         return phase is Phase.PUBLISHING
@@ -119,7 +132,7 @@ def test_pause_while_a_slow_disk_gets_what_was_waiting_for_its_place_loses_nothi
 
 
 @pytest.mark.parametrize("was_on", [True, False])
-def test_switch_that_was_turned_begins_anew_only_where_a_file_is_missing(world, was_on):
+def test_switch_that_was_turned_begins_again_only_where_a_file_is_missing(world, was_on):
     world.rules = FetchRules(retries=0, decode_while_streaming=was_on)
     rest = pause(world)
     world.rules = FetchRules(retries=0, decode_while_streaming=not was_on)
