@@ -34,7 +34,10 @@ def watch_seeder(tree: RelayTree, report: RelayReport) -> None:
     member = tree.find(report.host)
     if member is None or report.kind is not ReportKind.PROGRESS or not _seeds(member):
         return
-    watched = tree.now - (member.slow_since or tree.now)
+    if member.slow_since is None:  # a conductor of the previous release lets it fetch, and does not note when
+        tree.update(member.host, slow_since=tree.now, slow_have_bytes=report.have_bytes)
+        return
+    watched = tree.now - member.slow_since
     is_first = not member.best_bytes_per_s
     if watched < (_LEAST_WATCHED if is_first else _WATCHED):
         return
