@@ -18,7 +18,9 @@ _WATCHED_S = 0.28
 """Two reports that follow each other are enough. With a second between them, simulated stragglers were named 0.6 s
 later, and links that jitter by half of their rates cost as little, 3 % of the time."""
 
-_WATCHED_AT_MOST = timedelta(seconds=3)
+_WATCHED_AT_MOST_S = 3.0
+"""After this time a host may have become slow again: only if it was too slow in all of the time, one report counts."""
+
 _CALM = timedelta(seconds=1)
 """After a change of its place a host catches up, and its reports tell nothing."""
 
@@ -52,17 +54,20 @@ def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
     if member.assigned_at is not None and tree.now - member.assigned_at < _CALM:
         tree.update(member.host, slow_since=None)
         return None
-    if member.slow_since is None or tree.now - member.slow_since > _WATCHED_AT_MOST:
+    seconds = (tree.now - member.slow_since).total_seconds() if member.slow_since else 0.0
+    pace = _slow_pace(tree, member, report, seconds) if seconds >= _WATCHED_S else None
+    if pace is None and (not seconds or seconds > _WATCHED_AT_MOST_S):
         tree.update(
             member.host,
             slow_since=tree.now,
             slow_have_bytes=report.have_bytes,
             slow_offered_bytes=report.offered_bytes,
         )
-        return None
-    seconds = (tree.now - member.slow_since).total_seconds()
-    if seconds < _WATCHED_S:
-        return None
+    return pace
+
+
+def _slow_pace(tree: RelayTree, member: RelayMember, report: RelayReport, seconds: float) -> Pace | None:
+    """Return the pace of the host since its first report, so many seconds ago, if it was too slow; else None."""
     pace = Pace(
         own=int((report.have_bytes - member.slow_have_bytes) / seconds),
         parents=int((report.offered_bytes - member.slow_offered_bytes) / seconds),
@@ -70,9 +75,10 @@ def straggling(tree: RelayTree, report: RelayReport) -> Pace | None:
     lag = report.offered_bytes - report.have_bytes
     parent = tree.find(member.parent)
     if parent is not None and parent.state is MemberState.COMPLETE and not pace.parents:
-        # A host behind it reports only if it was far faster before. The parent's own rate may be that of another link.
+        # The parent's own rate may be that of another link.
         pace = replace(pace, parents=typical_rate(tree) or parent.rate_bytes_per_s)
-        return pace if lag > LAG_S * pace.own else None
+        if seconds <= _WATCHED_AT_MOST_S:  # a host behind it reports only if it was far faster before
+            return pace if lag > LAG_S * pace.own else None
     return pace if pace.own < _GAIN * pace.parents and lag > LAG_S * pace.parents else None
 
 

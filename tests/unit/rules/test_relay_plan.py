@@ -295,6 +295,16 @@ def test_a_straggler_becomes_a_leaf_at_the_end_and_its_child_goes_to_its_parent(
     assert site.join("f").relay.member("f").parent == "e"
 
 
+@pytest.mark.parametrize(
+    ("rate", "parents"), [(MIB // 10, f"a<{FETCH} b<a c<e d<b e<d"), (2 * MIB, f"a<{FETCH} b<a c<b d<c e<d")]
+)
+def test_a_straggler_whose_first_reports_no_conductor_got_is_named_by_its_rare_ones(rate, parents):
+    site = Site("a b c d e").after(5)
+    for seconds in (5, 15, 35):
+        site.after(10).report("c", ReportKind.SLOW, have_bytes=rate * seconds, offered_bytes=2 * MIB * (seconds + 5))
+    assert site.parents == parents
+
+
 @pytest.mark.parametrize("rate", [2 * MIB, 100 * MIB])
 def test_a_straggler_holds_up_nobody_when_its_parent_has_everything(rate):
     site = Site("a b c d e").after(5)
