@@ -36,7 +36,7 @@ class ArrivedBytes:
         return min(end, -(-self._block_start // unit) * unit) if start < self._block_start else end
 
     def keep_from(self, start: int) -> None:
-        """Copy what is needed from `start` on, and let go of the block."""
+        """Copy what is needed from `start` on; the block is not used any more."""
         if start >= self._block_start:
             self._earlier = bytearray(self._block[start - self._block_start :])
         else:
@@ -51,5 +51,7 @@ class ArrivedBytes:
 
     def _index(self, offset: int) -> int:
         if offset < self._start:
-            raise InvariantBroken(f"byte {offset} of a stream is needed, and was let go before {self._start}")
+            raise InvariantBroken(
+                f"byte {offset} of a stream is needed, but only those from {self._start} on were kept"
+            )
         return offset - self._start

@@ -31,13 +31,11 @@ from precache.fetch.qcow2.entries import MOST_PIECES, Pieces, pieces_of, table_o
 from precache.fetch.qcow2.header import read_header
 from precache.fetch.qcow2.known_pieces import NEVER, KnownPieces
 from precache.fetch.qcow2.passed_bytes import PassedBytes
-from precache.fetch.qcow2.tables import TableMap, WaitingTables
+from precache.fetch.qcow2.tables import OVERLAP, TableMap, WaitingTables
 from precache.rules.disk_formats.qcow2_layout import SECTOR_BYTES
 
 _LARGEST_UNIT_BYTES = 4096
 """No file system needs a coarser alignment for direct writes."""
-
-_OVERLAP = "clusters or tables that overlap"
 
 
 class Qcow2Reader:
@@ -182,7 +180,7 @@ class Qcow2Reader:
         if self._known.start < self._position and not (
             self._known.is_compressed and self._is_shared(self._known.start)
         ):
-            raise NotStreamable(_OVERLAP)
+            raise NotStreamable(OVERLAP)
 
     def _is_shared(self, start: int) -> bool:
         return self._position == self._inflated_to and start >= self._position - SECTOR_BYTES
@@ -251,7 +249,7 @@ class Qcow2Reader:
                 later.add(disk_offset, start, length, is_compressed=is_compressed)
                 continue
             if end > self._position:
-                raise NotStreamable(_OVERLAP)
+                raise NotStreamable(OVERLAP)
             arrived_to = self._arrived_of(start, end, is_compressed=is_compressed)
             if is_compressed:
                 yield self._inflate_passed(disk_offset, start, arrived_to)

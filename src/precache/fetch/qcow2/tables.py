@@ -12,6 +12,8 @@ from precache.fetch.qcow2.entries import Pieces
 from precache.fetch.qcow2.header import Header
 from precache.fetch.qcow2.known_pieces import NEVER
 
+OVERLAP = "clusters or tables that overlap"
+
 
 class TableMap:
     """The first table, and the tables of the second level once this was read.
@@ -43,7 +45,7 @@ class TableMap:
         self.is_l1_read = True
         self.missing = len(starts)
         if not _ascends(starts) or self._overlaps_any(self._l1_start, self._l1_end):
-            raise NotStreamable("clusters or tables that overlap")
+            raise NotStreamable(OVERLAP)
 
     def next_start(self) -> int:
         """Return the file offset of the next table that was not taken; NEVER if there is none."""
@@ -71,7 +73,7 @@ class TableMap:
         if not self._has(min(starts), max(map(add, starts, lengths))):
             return
         if any(map(self._has, starts, map(add, starts, lengths))):
-            raise NotStreamable("clusters or tables that overlap")
+            raise NotStreamable(OVERLAP)
 
     def _has(self, start: int, end: int) -> bool:
         if start < self._cluster or (start < self._l1_end and end > self._l1_start):
