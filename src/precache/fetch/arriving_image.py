@@ -78,10 +78,6 @@ class ArrivingImage:
     def arrived_bytes(self) -> int:
         return 0 if self._chosen is None else self._chosen.arrived_bytes
 
-    @property
-    def is_complete(self) -> bool:
-        return self._chosen is not None and self._chosen.is_complete
-
     def start(self) -> None:
         """Start what decodes the image, if that is known before its first block: one may arrive meanwhile."""
         if self._attempt.why_qemu_img is not None and self._file is not None:

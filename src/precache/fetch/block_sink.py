@@ -18,11 +18,6 @@ class BlockSink(Protocol):
         """Return how many bytes from the image's start it has, those of an earlier fetch included."""
         ...
 
-    @property
-    def is_complete(self) -> bool:
-        """Return whether `finish` has succeeded."""
-        ...
-
     def append(self, block: Block, *, is_written: bool = False) -> None:
         """Take the next block; then the caller may reuse it.
 

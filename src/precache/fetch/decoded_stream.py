@@ -67,10 +67,6 @@ class DecodedStream:
     def arrived_bytes(self) -> int:
         return self._decoder.arrived_bytes
 
-    @property
-    def is_complete(self) -> bool:
-        return self._decoder.is_complete
-
     def append(self, block: Block, *, is_written: bool = False) -> None:
         self._decoder.append(block, is_written=is_written)
 

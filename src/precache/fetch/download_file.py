@@ -55,10 +55,6 @@ class DownloadFile:
         return self._growing.arrived_bytes
 
     @property
-    def is_complete(self) -> bool:
-        return self._growing.is_complete
-
-    @property
     def kept_bytes(self) -> int:
         """Return how many bytes from the start are in the file."""
         return max(self._growing.arrived_bytes, self._attempt.kept_bytes)
