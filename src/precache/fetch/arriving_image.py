@@ -50,7 +50,7 @@ class ArrivingImage:
         self._kept_head: SparseFile | None = None
         if attempt.resumed is not None:
             self._chosen = self._open_decoding(read_head(attempt.side), attempt.kept_bytes)
-            attempt.resumed.is_open = True
+            attempt.resumed.is_used = True
         elif self._file is None and attempt.kept_bytes:
             # It was paused in its first block, so nothing was chosen. That block is fed as if it arrived now.
             self._kept_head = SparseFile(

@@ -22,11 +22,11 @@ from precache.rules.space import FileSizes
 class ResumedDecoding:
     """A decoding that goes on in the files of this staging.
 
-    is_open: whether they are being changed, so that the state no longer describes them.
+    is_used: whether they were changed or removed, so that the state no longer describes them.
     """
 
     state: DecodingState
-    is_open: bool = False
+    is_used: bool = False
 
 
 def decoder_of(disk_format: str | None, *, is_deep: bool) -> str:
@@ -64,8 +64,8 @@ def take_decoding(image: Image, staging: Staging, *, decoder: str) -> ResumedDec
 
 
 def put_back(image: Image, staging: Staging, resumed: ResumedDecoding) -> None:
-    """Keep the files again as they were taken, if nothing has opened them."""
-    if staging.kept and not resumed.is_open:
+    """Keep the files again as they were taken, if nothing has used them."""
+    if staging.kept and not resumed.is_used:
         staging.kept.keep_decoding(image, resumed.state, staging.path(RESULT), staging.path(SIDE), None)
 
 

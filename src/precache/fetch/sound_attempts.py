@@ -16,6 +16,7 @@ from precache.core.errors import (
 from precache.fetch.attempt import Attempt, remove_files
 from precache.fetch.attempt_runner import AttemptRunner
 from precache.fetch.decoding.placements import NotStreamable
+from precache.fetch.kept_decoding import ResumedDecoding
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def run_until_sound(runner: AttemptRunner, attempt: Attempt, *, refetches: int) 
 
     refetches: how often data with a wrong digest is fetched again.
     """
-    remaining = refetches
+    remaining, resumed = refetches, attempt.resumed
     while True:
         try:
             return runner.run(attempt)
@@ -42,7 +43,7 @@ def run_until_sound(runner: AttemptRunner, attempt: Attempt, *, refetches: int) 
                 attempt.record.id,
                 reason,
             )
-            _begin_again(attempt)
+            _begin_again(attempt, resumed)
             attempt.space.admit_download()
         except ABOUT_THE_DATA as error:
             if attempt.kept_bytes and attempt.staging.kept:
@@ -56,12 +57,14 @@ def run_until_sound(runner: AttemptRunner, attempt: Attempt, *, refetches: int) 
             else:
                 raise
             _log.warning("%s; fetching it again from the start", error)
-            _begin_again(attempt)
+            _begin_again(attempt, resumed)
             attempt.space.admit()
 
 
-def _begin_again(attempt: Attempt) -> None:
-    """Remove what an attempt has made, before the next one."""
+def _begin_again(attempt: Attempt, resumed: ResumedDecoding | None) -> None:
+    """Remove what an attempt has made, before the next one. resumed: what the first one may have gone on with."""
+    if resumed is not None:
+        resumed.is_used = True
     if attempt.final_parts is not None:
         attempt.final_parts.restarted()
     remove_files(attempt.download, attempt.target, attempt.side)

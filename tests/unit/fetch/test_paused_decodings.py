@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 
 import pytest
 
@@ -12,6 +13,7 @@ from precache.core.errors import DigestMismatch, UnsafeImage
 from precache.core.jobs import Phase
 from precache.fetch.blocks import BLOCK_BYTES
 from precache.fetch.fetch_rules import FetchRules
+from precache.imagecache.kept_record import FileState
 from tests.disk_images.making import put, vmware_stream
 from tests.unit.fetch.test_final_parts import Parts
 from tests.unit.fetch.test_paused_downloads import Way, World, convert
@@ -171,6 +173,23 @@ def test_damaged_file_is_never_used(world, name):
     world.fetch()
 
     assert world.images.sent_bytes == world.size
+
+
+def test_pause_after_what_was_kept_could_not_be_used_keeps_the_new_download(tmp_path, images):
+    world = World(tmp_path, Way("vmdk", images["vmdk"], DISK))
+    pause(world)
+    (side,), (path,) = world.kept_files("keptside-data"), world.kept_files("kept-record")
+    damaged = side.read_bytes().replace(b"grains 1", b"grains 1" + b"\xff" * 8, 1)  # of a disk that loses bits
+    side.write_bytes(damaged)
+    record = json.loads(path.read_text())
+    record["decoding"]["side"] = asdict(FileState.of(side.stat()))
+    path.write_text(json.dumps(record))
+
+    pause(world, at=3 * BLOCK_BYTES)
+    world.fetch()
+
+    assert world.images.sent_bytes == world.size - 3 * BLOCK_BYTES
+    assert world.decoded_by == "qemu-img (a part of it was downloaded before)"
 
 
 def test_rest_that_does_not_match_is_fetched_from_the_start_and_leaves_nothing(world):
