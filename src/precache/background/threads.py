@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from precache.background.log_exceptions import log_exceptions
+
 T = TypeVar("T")
 
 
@@ -24,9 +26,17 @@ def call_in_thread(function: Callable[[], T], *, name: str) -> Future[T]:
     return future
 
 
-def run_within(seconds: float, action: Callable[[], object], *, name: str) -> bool:
-    """Run `action` in a thread of its own and wait at most that long; return False if it still runs."""
-    thread = start_thread(action, name=name)
+def run_within(seconds: float, action: Callable[[], object], *, name: str, what: str, of: str) -> bool:
+    """Run `action` in a thread of its own and wait at most that long; return False if it still runs.
+
+    Its failure is logged. what, of: as of `log_exceptions`.
+    """
+
+    def run() -> None:
+        with log_exceptions(what=what, of=of):
+            action()
+
+    thread = start_thread(run, name=name)
     thread.join(seconds)
     return not thread.is_alive()
 

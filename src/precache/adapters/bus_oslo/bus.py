@@ -34,6 +34,7 @@ WATCH_INTERVAL = timedelta(seconds=1)
 """How soon the clients of a bus that make calls notice that its broker is down."""
 
 CLOSE_WITHIN_S = 2.0
+CLOSING = "Closing the connections to the message bus"
 _MANDATORY = oslo_messaging.TransportOptions(at_least_once=True)  # otherwise a missing receiver is not reported
 _NO_RECEIVER = "precache-nobody"
 _VERSION_UNKNOWN = "UnsupportedVersion"  # the name of the dispatcher's exception
@@ -203,7 +204,7 @@ class Bus:
         self._closed.set()
         self._watch.ask_to_stop()
         for transport in (self._casts, self.transport):
-            run_within(CLOSE_WITHIN_S, transport.cleanup, name="bus-close")
+            run_within(CLOSE_WITHIN_S, transport.cleanup, name="bus-close", what=CLOSING, of=self.place)
 
     def _check_open(self) -> None:
         if self._closed.is_set():

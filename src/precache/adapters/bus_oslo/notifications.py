@@ -15,7 +15,7 @@ from typing import Any
 import oslo_messaging
 from oslo_config import cfg
 
-from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, RETRIES
+from precache.adapters.bus_oslo.bus import CLOSE_WITHIN_S, CLOSING, RETRIES
 from precache.adapters.bus_oslo.bus_state import BusState
 from precache.adapters.bus_oslo.causes import cause
 from precache.adapters.bus_oslo.library_log import silence_libraries
@@ -165,7 +165,8 @@ class _BusSender:
             self._thread.join(seconds)
         if self._thread is None or not self._thread.is_alive():
             logging.getLogger(_LIBRARY_LOG).removeFilter(self._failures)
-            run_within(CLOSE_WITHIN_S, self._bus.transport.cleanup, name="notify-close")
+            cleanup, place = self._bus.transport.cleanup, self._bus.place
+            run_within(CLOSE_WITHIN_S, cleanup, name="notify-close", what=CLOSING, of=place)
         if self._waiting:
             _log.warning(
                 "%i notifications to the message bus %s were not sent any more", len(self._waiting), self._bus.place

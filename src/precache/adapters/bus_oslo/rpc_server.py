@@ -56,7 +56,13 @@ class RpcServer:
         with self._lock:
             server, self._server = self._server, None
         if server is not None:
-            run_within(patience.total_seconds(), partial(_stop, server), name=f"stop {self._target.topic}")
+            run_within(
+                patience.total_seconds(),
+                partial(_stop, server),
+                name=f"stop {self._target.topic}",
+                what="The stop of a server of messages on the message bus",
+                of=self._bus.place,
+            )
 
     def wait_until_listening(self, timeout: timedelta) -> bool:
         """Wait until it listens or the time is over; return whether it listens."""
