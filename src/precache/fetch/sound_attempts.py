@@ -28,15 +28,18 @@ ABOUT_THE_DATA = (*_DAMAGED, UnsafeImage, UnusableImage, ConversionFailed, Signa
 def run_until_sound(runner: AttemptRunner, attempt: Attempt, *, refetches: int) -> str:
     """Return what has decoded the image, after as many attempts as its data needs. Raises as `AttemptRunner.run`.
 
-    refetches: how often data with a wrong digest is fetched again.
+    refetches: how often data with a wrong digest is fetched again. What qemu-img is to read after all is fetched again
+        in any case, which counts as one of these.
     """
     remaining, resumed = refetches, attempt.resumed
     while True:
         try:
             return runner.run(attempt)
         except NotStreamable as error:
-            # It says nothing about the data: qemu-img has the last word. So this is no refetch.
+            # qemu-img has the last word, whatever `refetches` is. The data may be damaged, and this fetches it again.
             reason = error.reason
+            if not attempt.kept_bytes:
+                remaining = max(0, remaining - 1)
             attempt = replace(attempt.from_start(), why_qemu_img=reason)
             _log.warning(
                 "Image %s cannot be decoded while it arrives: %s; fetching it again for qemu-img",

@@ -11,10 +11,11 @@ from functools import cache
 
 import pytest
 
-from precache.adapters.images_memory import ImageFaults
+from precache.adapters.images_memory import ImageFaults, MemoryImages
 from precache.core.errors import ConversionFailed, DigestMismatch, NotEnoughSpace, PrecacheError, Stopped
 from precache.core.jobs import Phase
 from precache.fetch.fetch_rules import FetchRules
+from tests.disk_images.making import put
 from tests.unit.fetch.test_final_parts import Parts
 from tests.unit.fetch.throttled import DISK
 from tests.unit.fetch.world import IMAGE, disk_with, record_of, sha512
@@ -98,6 +99,40 @@ def test_an_image_that_only_qemu_img_reads_is_fetched_once_more_whatever_the_ref
     assert world.decoded_by == OVERLAP
     assert len(parts.void) == 1
     assert world.litter() == [path.name]
+
+
+class StallingOnce:
+    """An image service whose first stream ends only when it is closed: the reader declines before the digest."""
+
+    def __init__(self, images, stalling):
+        self._images, self._next, self.opens = images, [stalling], 0
+
+    def show(self, image):
+        return self._images.show(image)
+
+    def open(self, image, offset_bytes=0, *, stop=None):
+        self.opens += 1
+        source = self._next.pop() if self._next else self._images
+        return source.open(image, offset_bytes, stop=stop)
+
+
+@pytest.mark.parametrize(("refetches", "opens"), [(0, 2), (1, 2), (2, 3)])
+def test_damage_that_only_qemu_img_reads_is_fetched_again_as_often_as_other_damage(world, image_of, refetches, opens):
+    plain = image_of("plain")
+    data = bytes(put(plain, entries_at(plain), ">Q", 1 << 63 | 0x10200))  # in the middle of a cluster
+    record = record_of(data, "qcow2", digest=sha512(plain))
+    stalling = MemoryImages(images={IMAGE: (record, data)}, faults={IMAGE: ImageFaults(stalls_at=2 * MIB)})
+    services = []
+
+    def wrap(images):
+        services.append(StallingOnce(images, stalling))
+        return services[0]
+
+    with pytest.raises(DigestMismatch):
+        world.fetch(data, record=record, rules=replace(RULES, refetches=refetches), wrap=wrap)
+
+    assert services[0].opens == opens
+    assert world.litter() == []
 
 
 def test_an_image_whose_header_only_qemu_img_understands_is_requested_once(world, make_image, disk_bytes, caplog):
