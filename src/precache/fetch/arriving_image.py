@@ -59,8 +59,10 @@ class ArrivingImage:
 
     @property
     def decoded_by(self) -> str:
-        """Return what decodes the image; empty if it is kept as it is."""
-        return "" if self._attempt.target is None else decoder_name(self._why_qemu_img)
+        """Return what decodes the image; empty if it is kept as it is, or nothing was chosen yet."""
+        if self._attempt.target is None or self._chosen is None:
+            return ""
+        return decoder_name(self._why_qemu_img)
 
     @property
     def kept_file(self) -> SparseFile | None:

@@ -29,7 +29,7 @@ from precache.imagecache.kept_record import DecodingState
 from precache.ports.clock import Clock
 from precache.ports.image_service import ImageSource
 from precache.ports.image_signatures import ImageSignatures
-from precache.ports.progress import Watcher
+from precache.ports.progress import Watcher, note_decoder
 from precache.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -95,7 +95,8 @@ class AttemptRunner:
     def run(self, attempt: Attempt) -> str:
         """Return what has decoded the image when its files are complete, verified, inspected and on the disk.
 
-        What an error leaves on the host is kept then. Raises as `Fetcher.fetch`, OSError of the disk, NotStreamable.
+        The watcher learns what has decoded it also if it fails. What an error leaves on the host is kept then.
+        Raises as `Fetcher.fetch`, OSError of the disk, NotStreamable.
         """
         record = attempt.record
         # Before the first byte, as in Nova: an image without a signature need not be downloaded at all.
@@ -114,12 +115,16 @@ class AttemptRunner:
                 kept_bytes=0 if attempt.resumed else attempt.kept_bytes,
                 resumable_hash=_resumable_hash(attempt),
             )
-            with _keeping(attempt, arriving, transfer):
-                report = _progress(record, transfer, attempt.watch)
-                _run(transfer, arriving, group, report, attempt.kept_bytes)
-                arrived = arriving.arrived_bytes
-                attempt.watch(Phase.PUBLISHING, arrived, arrived)
-            arriving.complete()
+            try:
+                with _keeping(attempt, arriving, transfer):
+                    report = _progress(record, transfer, attempt.watch)
+                    _run(transfer, arriving, group, report, attempt.kept_bytes)
+                    arrived = arriving.arrived_bytes
+                    attempt.watch(Phase.PUBLISHING, arrived, arrived)
+                arriving.complete()
+            finally:
+                if arriving.decoded_by:
+                    note_decoder(attempt.watch, arriving.decoded_by)
             return arriving.decoded_by
 
     def _stream(self, attempt: Attempt) -> LimitedStream:

@@ -39,7 +39,7 @@ class DecodingWatcher(Protocol):
     """A watcher that also wants to know what has made the raw disk of the image."""
 
     def note_decoder(self, decoded_by: str) -> None:
-        """Accept it once, when the image is complete; as `Task.decoded_by`."""
+        """Accept it at the end of each attempt, also of one that failed; as `Task.decoded_by`. The last one counts."""
         ...
 
 

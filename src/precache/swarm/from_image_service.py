@@ -10,6 +10,7 @@ from precache.core.jobs import Phase
 from precache.core.relays import Assignment, ReportKind, Source
 from precache.fetch.received_bytes import ReceivedBytes
 from precache.imagecache.staging import Fetched
+from precache.ports.progress import note_decoder
 from precache.ports.swarm_trust import RootStatement
 from precache.rules.relay_lag import RelayLag
 from precache.swarm.relay_file import RelayFile
@@ -27,7 +28,9 @@ class Reassigned(Exception):
 
 
 class FromImageService:
-    """The fetch of one image, whose parts are offered as they become final."""
+    """The fetch of one image, whose parts are offered as they become final.
+
+    Also the ports `Watcher` and `DecodingWatcher`, for the fetcher."""
 
     def __init__(self, work: RelayWork) -> None:
         self._work = work
@@ -58,7 +61,7 @@ class FromImageService:
         try:
             with Seeding(relay=work.relay, trust=host.trust, offer=self._offer, withdraw=self._withdraw) as seeding:
                 self._received, self._earlier = ReceivedBytes(), work.fetched
-                fetched = host.fetcher.fetch(work.order, work.staging, self._watch, seeding, self._received)
+                fetched = host.fetcher.fetch(work.order, work.staging, self, seeding, self._received)
                 root = seeding.finish(work.check)
             return self._attest(fetched, root)
         except BaseException:
@@ -112,7 +115,10 @@ class FromImageService:
         """Note what came from the image service until now, damaged and given up downloads included."""
         self._work.fetched = self._earlier + self._received.bytes_from
 
-    def _watch(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
+    def note_decoder(self, decoded_by: str) -> None:
+        note_decoder(self._work.watch, decoded_by)
+
+    def __call__(self, phase: Phase, bytes_done: int, bytes_total: int) -> None:
         self._count()
         if self._work.follow().source is not Source.IMAGE_SERVICE:
             raise Reassigned

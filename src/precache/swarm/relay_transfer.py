@@ -12,6 +12,7 @@ from precache.core.stopping import StopReason
 from precache.fetch.attempt_runner import POLL_SECONDS
 from precache.fetch.sound_attempts import ABOUT_THE_DATA
 from precache.imagecache.staging import Fetched
+from precache.ports.progress import note_decoder
 from precache.swarm.from_hosts import FromHosts
 from precache.swarm.from_image_service import FromImageService, Reassigned
 from precache.swarm.relay_work import HashesInDoubt, RelayWork
@@ -58,6 +59,7 @@ class RelayTransfer:
             try:
                 fetched = self._step(self._work.follow())
             except Reassigned:
+                note_decoder(self._work.watch, "")  # from now on other hosts send the disk
                 continue
             except HashesInDoubt:
                 self._from_hosts.begin_again()

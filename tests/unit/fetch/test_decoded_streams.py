@@ -168,6 +168,36 @@ def test_what_waits_for_its_place_needs_space_too(world, image_of):
     assert world.litter() == []
 
 
+class DecodingWatch:
+    """The ports `Watcher` and `DecodingWatcher`; stores what has decoded the image."""
+
+    decoded_by = ""
+
+    def __call__(self, *_report):
+        pass
+
+    def note_decoder(self, decoded_by):
+        self.decoded_by = decoded_by
+
+
+@pytest.mark.parametrize(
+    ("rules", "change", "decoded_by"),
+    [
+        (RULES, lambda data: data[: 3 * MIB], "stream"),
+        (replace(RULES, decode_while_streaming=False), lambda data: data[: 3 * MIB], "qemu-img"),
+        (RULES, lambda data: with_one_cluster_twice(data)[: 9 * MIB], OVERLAP),
+        (RULES, lambda data: b"no image" * 1000, ""),
+    ],
+)
+def test_the_task_says_what_has_decoded_an_image_that_has_failed(world, image_of, rules, change, decoded_by):
+    watch = DecodingWatch()
+
+    with pytest.raises(PrecacheError):
+        world.fetch(change(image_of("plain")), "qcow2", rules=rules, watch=watch)
+
+    assert watch.decoded_by == decoded_by
+
+
 @pytest.mark.parametrize("rules", [RULES, replace(RULES, decode_while_streaming=False)])
 @pytest.mark.parametrize("is_damaged", [True, False])
 def test_a_cut_image_is_reported_only_after_its_digest(world, image_of, rules, is_damaged):
