@@ -45,7 +45,9 @@ class SideFile:
         self._last_page = -1
         self.spilled_bytes = os.fstat(self._fd).st_blocks * 512 if is_kept else 0
         """The space that the file takes, in whole pages."""
-        self._admitted_bytes, self._step = self.spilled_bytes, 0
+        # A kept file may grow to the first step, too: else its fetch needs more than one that was never paused.
+        self._admitted_bytes = max(self.spilled_bytes, _FIRST_STEP_BYTES) if is_kept else 0
+        self._step = 0
 
     def write(self, file_offset: int, data: memoryview) -> None:
         """Store the bytes. Raises OSError, FileExistsError, and what `admit` raises."""

@@ -62,13 +62,14 @@ def test_space_is_counted_in_whole_pages(side):
     assert side.spilled_bytes == 3 * 4096
 
 
-def test_kept_file_needs_space_for_what_is_added(tmp_path, side):
-    side.write(0, memoryview(b"x" * 3 * MIB))
+@pytest.mark.parametrize(("kept_bytes", "expected"), [(3 * MIB, [4 * MIB]), (MIB // 2, [])])
+def test_kept_file_needs_space_for_what_is_added_to_more_than_the_first_step(tmp_path, side, kept_bytes, expected):
+    side.write(0, memoryview(b"x" * kept_bytes))
     side.flush()
     requested = []
     kept = SideFile(tmp_path / "side", admit=requested.append, is_kept=True)
 
-    kept.write(3 * MIB, memoryview(b"y"))
+    kept.write(kept_bytes, memoryview(b"y"))
     kept.close()
 
-    assert requested == [4 * MIB]
+    assert requested == expected
