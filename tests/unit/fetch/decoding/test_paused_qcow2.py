@@ -58,7 +58,7 @@ def run(path, data: bytes, fed: int, end: int, *, interrupts: bool) -> int:
 
 
 @given(st.sampled_from(LAYOUTS), st.lists(st.floats(0, 1), max_size=4), st.booleans())
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_image_that_is_paused_at_any_byte_becomes_the_disk_that_qemu_img_makes(
     tmp_path_factory, layout, cuts, interrupts
 ):

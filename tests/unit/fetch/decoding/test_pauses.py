@@ -15,7 +15,7 @@ from tests.unit.fetch.decoding.plan_reader import PlanReader
 
 
 @given(seed=PLANS["seed"], cluster=PLANS["clusters"], cuts=st.lists(st.floats(0, 1), min_size=1, max_size=3))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_settled_files_go_on_at_any_byte(tmp_path_factory, seed, cluster, cuts):
     def plan():
         rng = random.Random(seed)
@@ -62,7 +62,7 @@ class InterruptedReader(PlanReader):
 
 
 @given(seed=PLANS["seed"], cluster=PLANS["clusters"], interrupts=st.lists(st.integers(0, 120), max_size=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_interrupted_decoder_goes_on_behind_the_block_that_it_ended(tmp_path_factory, seed, cluster, interrupts):
     rng = random.Random(seed)
     plan, disk = make_plan(rng, cluster, rng.randint(1, min(100, 5 * MIB // cluster)), 0)

@@ -16,7 +16,7 @@ from tests.unit.fetch.decoding.plan_reader import Piece, PlanReader
 
 
 @given(cluster=PLANS["clusters"], seed=PLANS["seed"], rest=PLANS["rest"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_disk_is_what_the_image_says(tmp_path_factory, cluster, seed, rest):
     rng = random.Random(seed)
     reader, disk = make_plan(rng, cluster, rng.randint(1, min(150, 6 * MIB // cluster)), min(rest, cluster - 512))

@@ -44,7 +44,7 @@ def test_entry_is_what_qemu_img_makes_of_it_for_every_two_options(world, layout)
 
 
 @pytest.mark.parametrize(
-    "seeds", [range(5), *(pytest.param(range(at, at + 100), marks=pytest.mark.long) for at in range(100, 1500, 100))]
+    "seeds", [range(2), *(pytest.param(range(at, at + 100), marks=pytest.mark.long) for at in range(100, 1500, 100))]
 )
 def test_damaged_image_becomes_what_it_becomes_without_streaming_or_is_refused(world, seeds):
     for seed in seeds:
