@@ -28,7 +28,7 @@ LATE_X = 1.5
 
 SEEDER_SLOW, SEEDER_DIED, NO_POWER, STRAGGLER = "a slow seeder", "a dead seeder", "a power loss", "a straggler"
 CAUSES = (SEEDER_DIED, SEEDER_SLOW, NO_POWER, STRAGGLER, "none of these")
-"""What befell the site of a late host; the first of these that did."""
+"""What happened to the site of a late host; the first of these that did."""
 
 _TAIL_FLOORS, _TAIL_STEPS = 4, 10
 """After so many times the transfer only stragglers are left, and steps may be so many times as long."""
@@ -73,8 +73,8 @@ class SiteResult:
     copies: of the image, that the image service sent. kinds: messages, by kind. seconds: messages, by second;
     busy_seconds: those of them that are neither joins nor completions. cpu_s: of the rules; worst_cpu_s: for one of
     the messages. named_after: from when a host became a straggler until the conductor named it, in seconds.
-    wrongly_named: hosts that were no stragglers, and were named. late: hosts with an x above `LATE_X`, by what befell
-    their site.
+    wrongly_named: hosts that were no stragglers, and were named. late: hosts with an x above `LATE_X`, by what
+    happened to their site.
     """
 
     hosts: int = 0
@@ -123,7 +123,7 @@ class Simulation:
         self._now = 0.0
         self._left = len(site.hosts)
         self._joining: list[tuple[int, RelayMember]] = []
-        self._befell: Counter[str] = Counter()
+        self._causes: Counter[str] = Counter()
         self.result = SiteResult(hosts=len(site.hosts))
 
     def run(self) -> SiteResult:
@@ -171,7 +171,7 @@ class Simulation:
             self._at(self._now + host.slows_at, lambda: self._slow_down(number))
 
     def _slow_down(self, number: int) -> None:
-        self._befell[SEEDER_SLOW if self._flow.fetches[number] else STRAGGLER] += 1
+        self._causes[SEEDER_SLOW if self._flow.fetches[number] else STRAGGLER] += 1
         self._flow.slow_down(number, self._site.hosts[number].slows_to)
 
     def _die(self, number: int, *, is_reset: bool) -> None:
@@ -180,9 +180,9 @@ class Simulation:
             return
         host.is_alive, host.is_reset = False, is_reset
         if self._flow.fetches[number]:
-            self._befell[SEEDER_DIED] += 1
+            self._causes[SEEDER_DIED] += 1
         elif not is_reset:
-            self._befell[NO_POWER] += 1
+            self._causes[NO_POWER] += 1
         self._left -= 1
         self._flow.stop(number)
         for child, parent in enumerate(self._flow.parent):
@@ -393,7 +393,7 @@ class Simulation:
                 alone = host.slows_at + (size - host.slows_at * host.rate) / (host.rate * host.slows_to)
             result.x.append((state.done_at - host.called_at) / alone)
             result.took.append(state.done_at)
-        cause = next((each for each in CAUSES if self._befell[each]), CAUSES[-1])
+        cause = next((each for each in CAUSES if self._causes[each]), CAUSES[-1])
         late = sum(x > LATE_X for x in result.x)
         if late:
             result.late[cause] += late

@@ -24,7 +24,9 @@ _UNCOUNTED_BYTES = 1 << 20
 
 _TAKEN = "something else took its space"
 _NO_SIZE = "the image service gives no size for this image"
-_NOT_RESERVED = "the disk inside needs up to {} bytes, for which [image_cache] reserve_whole_disk = false reserves none"
+_NOT_RESERVED = (
+    "the disk inside needs up to {} bytes; [image_cache] reserve_whole_disk = false asks for no more than the image has"
+)
 _TOO_LONG = "it has more bytes than a file may have in the file system of {}"
 
 
