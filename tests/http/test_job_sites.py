@@ -95,7 +95,7 @@ def test_sites_come_in_pages(world, client, job):
 
     assert [found["site"] for found in first["sites"]] == ["east", "north"]
     assert ([found["site"] for found in second.json["sites"]], "sites_links" in second.json) == (["south"], False)
-    assert (gone.status_code, "begin again" in gone.text) == (400, True)
+    assert (gone.status_code, "begin again" in gone.text) == (404, True)
 
 
 @pytest.mark.parametrize(

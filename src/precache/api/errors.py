@@ -80,6 +80,7 @@ ERRORS: dict[type[Exception], Fault] = {
     errors.TooManyCleanings: Fault(503, "precache.host.too_many_cleanings"),
     errors.HostInAggregates: Fault(409, "precache.host.in_aggregates"),
     errors.JobNotFound: Fault(404, "precache.job.not_found"),
+    errors.RelayNotFound: Fault(404, "precache.relay.not_found"),
     errors.JobEnded: Fault(409, "precache.job.ended"),
     errors.JobNotEnded: Fault(409, "precache.job.not_ended"),
     errors.JobIsCancelled: Fault(409, "precache.job.cancelled"),

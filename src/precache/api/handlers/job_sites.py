@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from precache.api.calls import Answer, Call
-from precache.api.handlers.job_filters import bad_query
 from precache.api.handlers.job_ids import parse_job_id
 from precache.api.handlers.pages import page
 from precache.api.handlers.views import rfc3339
+from precache.core.errors import RelayNotFound
 from precache.core.relays import MemberState, Relay, RelayMember
 from precache.ports.job_store import JobQueries
 from precache.ports.relay_store import RelayQueries
@@ -46,12 +46,12 @@ class JobSites:
 
 
 def _after(relays: list[Relay], marker: str | None) -> list[Relay]:
-    """Return those after the one of the marker; all without a marker. Raises InvalidRequest."""
+    """Return those after the one of the marker; all without a marker. Raises RelayNotFound."""
     if marker is None:
         return relays
     ids = [relay.id for relay in relays]
     if marker not in ids:
-        raise bad_query("marker", marker, "It is of no site of this list, or of one that is forgotten; begin again.")
+        raise RelayNotFound(marker)
     return relays[ids.index(marker) + 1 :]
 
 

@@ -61,6 +61,7 @@ from precache.core.errors.missing import (
     ImageNotCached as ImageNotCached,
     ImageNotFound as ImageNotFound,
     JobNotFound as JobNotFound,
+    RelayNotFound as RelayNotFound,
     TaskNotFound as TaskNotFound,
     TokenNotFound as TokenNotFound,
 )

@@ -49,6 +49,13 @@ class JobNotFound(NotFound):
         super().__init__(f"Job {job} could not be found.")
 
 
+class RelayNotFound(NotFound):
+    """The list has no site with this id."""
+
+    def __init__(self, relay: str) -> None:
+        super().__init__(f"Site {relay} is not in this list, or no longer: begin again with the first page.")
+
+
 class TaskNotFound(NotFound):
     """The job has no task for this host and image."""
 
