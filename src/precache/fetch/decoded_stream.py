@@ -12,7 +12,7 @@ from precache.core.errors import ConversionFailed, PrecacheError, UnusableImage
 from precache.fetch.attempt import Attempt
 from precache.fetch.blocks import Block
 from precache.fetch.conversion import TOO_LARGE, TRUNCATED
-from precache.fetch.decoding.placements import NotStreamable, ReadSpilled, StreamReader, Truncated
+from precache.fetch.decoding.placements import LEAST_HEAD_BYTES, NotStreamable, ReadSpilled, StreamReader, Truncated
 from precache.fetch.decoding.stream_decoder import StreamDecoder
 from precache.fetch.growing_file import Abandoned
 from precache.fetch.result_check import check_converted, check_length
@@ -20,9 +20,6 @@ from precache.fetch.sparse_file import WriteAt, flush
 from precache.fetch.stream_choice import MakeReader
 
 _log = logging.getLogger(__name__)
-
-_HEAD_BYTES = 64 << 10
-"""So much of an image's start is kept when its decoding is paused: as much as readers need of it."""
 
 
 _NO_TIME = "a part of it could not be written in time"
@@ -32,7 +29,7 @@ def read_head(side: Path) -> bytes:
     """Return the start of an image whose decoding was paused. Raises OSError."""
     fd = os.open(side, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     with os.fdopen(fd, "rb") as file:
-        return file.read(_HEAD_BYTES)
+        return file.read(LEAST_HEAD_BYTES)
 
 
 class DecodedStream:
@@ -55,7 +52,7 @@ class DecodedStream:
         Raises NotStreamable before there is any file; UnusableImage, NotEnoughSpace, OSError.
         """
         self._attempt, self._target = attempt, target
-        self._size, self._head, self._make_reader = size_bytes, head[:_HEAD_BYTES], make_reader
+        self._size, self._head, self._make_reader = size_bytes, head[:LEAST_HEAD_BYTES], make_reader
         self._decoder = self._open(head, group, write_at, fed_bytes)
         try:
             attempt.space.admit_streamed(self._decoder.disk_bytes)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+LEAST_HEAD_BYTES = 64 << 10
+"""How much of an image's start a reader is made from, or all of it. In a pause it is kept for the next reader."""
+
 
 class Compression(Enum):
     """How a compressed cluster is coded. DEFLATE: bare, with a window of 4 KiB. ZLIB: with a header and a checksum."""

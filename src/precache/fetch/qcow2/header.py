@@ -24,9 +24,6 @@ from precache.rules.disk_formats.qcow2_layout import (
 
 MAGIC = b"QFI\xfb"
 
-LEAST_HEAD_BYTES = 64 << 10
-"""How much of the start of an image must be there to decide, or all of it."""
-
 _FIELDS = struct.Struct(">4sIQIIQIIQQIIQ")  # version 2
 _MORE_FIELDS = struct.Struct(">QQQIIB")  # version 3, as far as the type of the compression
 _EXTENSION = struct.Struct(">II")

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from precache.background.task_group import TaskGroup
 from precache.fetch.blocks import Block
+from precache.fetch.decoding.placements import LEAST_HEAD_BYTES
 from precache.fetch.decoding.stream_decoder import StreamDecoder
 from precache.fetch.growing_file import Abandoned
-from precache.fetch.qcow2.header import LEAST_HEAD_BYTES
 from precache.fetch.qcow2.reader import Qcow2Reader
 from tests.disk_images.qcow2_layouts import Layout, converted, image_of
 
